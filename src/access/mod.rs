@@ -1,0 +1,1 @@
+//! Who the caller is, what is permitted, what is audited.

@@ -1,0 +1,1 @@
+//! `$set-context`, `$clear-context` and expiry.

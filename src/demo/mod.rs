@@ -1,0 +1,1 @@
+//! The demonstration: a simulated PoC and a sample app.

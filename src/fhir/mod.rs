@@ -1,0 +1,1 @@
+//! R4 as data, free of I/O, SQL, HTTP and users.

@@ -1,0 +1,1 @@
+//! One FHIR interaction per file, and the one write path.

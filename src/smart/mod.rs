@@ -1,0 +1,1 @@
+//! SMART App Launch as data: scopes, launch values, PKCE, discovery.

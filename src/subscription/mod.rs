@@ -1,0 +1,1 @@
+//! Topics, notifications and channels.

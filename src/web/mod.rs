@@ -1,0 +1,1 @@
+//! The axum pieces both surfaces share.
