@@ -5,10 +5,12 @@
 
 // base: std and serde only
 pub mod clock;
-pub mod config;
 pub mod id;
 pub mod secret;
 pub mod telemetry;
+
+// settings: what the operator decides
+pub mod config;
 
 // pure: R4 as data
 pub mod fhir;

@@ -1,0 +1,117 @@
+//! Contradictions: keys that are well formed each, but not together.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Config;
+use crate::telemetry;
+
+/// A key and what is wrong with it.
+pub(super) struct Wrong {
+    pub key: &'static str,
+    pub message: String,
+}
+
+type Checked = Result<(), Wrong>;
+
+fn demand(holds: bool, key: &'static str, message: impl Into<String>) -> Checked {
+    if holds { Ok(()) } else { Err(Wrong { key, message: message.into() }) }
+}
+
+/// Every rule that one key alone cannot express.
+pub(super) fn check(config: &Config) -> Checked {
+    server(config)?;
+    database(config)?;
+    limits(config)?;
+    times(config)?;
+    let types = config.context.resource_types.iter().flatten();
+    for name in types {
+        let shaped =
+            name.starts_with(|c: char| c.is_ascii_uppercase()) && name.chars().all(|c| c.is_ascii_alphabetic());
+        demand(shaped, "context.resource_types", format!("{name:?} is not the name of a resource type"))?;
+    }
+    let filter = telemetry::check_filter(&config.log.filter);
+    filter.map_err(|error| Wrong { key: "log.filter", message: error.to_string().replacen("log.filter: ", "", 1) })
+}
+
+fn server(config: &Config) -> Checked {
+    let server = &config.server;
+    let tls = server.tls_cert.is_some();
+    demand(!tls || server.tls_key.is_some(), "server.tls_cert", "needs server.tls_key")?;
+    demand(tls || server.tls_key.is_none(), "server.tls_key", "needs server.tls_cert")?;
+    let key = "server.public_url";
+    let url = url::Url::parse(&server.public_url)
+        .map_err(|error| Wrong { key, message: format!("{:?} is not an absolute URL: {error}", server.public_url) })?;
+    demand(matches!(url.scheme(), "http" | "https") && url.has_host(), key, "must begin with http:// or https://")?;
+    demand(!tls || url.scheme() == "https", key, "must begin with https:// when server.tls_cert is set")?;
+    demand(!server.public_url.ends_with('/'), key, "must not end with a slash")?;
+    let bare =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    demand(bare, key, "must have neither query, fragment nor user")
+}
+
+fn database(config: &Config) -> Checked {
+    let database = &config.database;
+    if let Some(url) = &database.url {
+        let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme));
+        demand(known, "database.url", "must begin with postgres:// or postgresql://")?;
+    }
+    demand(database.max_connections >= 2, "database.max_connections", "must be at least 2")?;
+    let master_key = &config.security.master_key;
+    let message = "is needed when database.url is set (make one: head -c 32 /dev/urandom | base64)";
+    demand(database.url.is_none() || master_key.is_some(), "security.master_key", message)?;
+    if let Some(master_key) = master_key {
+        let bytes = STANDARD.decode(master_key.expose()).map(|bytes| bytes.len());
+        demand(bytes == Ok(32), "security.master_key", "must be 32 bytes in base64")?;
+    }
+    Ok(())
+}
+
+fn limits(config: &Config) -> Checked {
+    demand((4..=256).contains(&config.fhir.max_depth), "fhir.max_depth", "must be from 4 to 256")?;
+    demand(config.fhir.max_body_bytes >= 1024, "fhir.max_body_bytes", "must be at least 1024")?;
+    demand(config.fhir.max_bundle_entries >= 1, "fhir.max_bundle_entries", "must be at least 1")?;
+    demand(config.delivery.max_count >= 1, "delivery.max_count", "must be at least 1")?;
+    demand(config.oauth.login_attempts >= 1, "oauth.login_attempts", "must be at least 1")
+}
+
+fn times(config: &Config) -> Checked {
+    let Config { server, database, context, delivery, events, oauth, .. } = config;
+    for (key, value) in [
+        ("server.request_timeout", server.request_timeout),
+        ("database.acquire_timeout", database.acquire_timeout),
+        ("database.statement_timeout", database.statement_timeout),
+        ("context.ttl", context.ttl),
+        ("delivery.timeout", delivery.timeout),
+        ("delivery.lock_wait", delivery.lock_wait),
+        ("events.retention", events.retention),
+        ("oauth.access_token_ttl", oauth.access_token_ttl),
+        ("oauth.service_token_ttl", oauth.service_token_ttl),
+        ("oauth.code_ttl", oauth.code_ttl),
+        ("oauth.refresh_token_ttl", oauth.refresh_token_ttl),
+        ("oauth.session_ttl", oauth.session_ttl),
+        ("oauth.login_window", oauth.login_window),
+    ] {
+        demand(!value.is_zero(), key, "must be longer than zero")?;
+    }
+    let longest_write = delivery.timeout + delivery.lock_wait;
+    let longer = |key, value: Duration, other: &str, than: Duration| {
+        let (value_text, than_text) = (humantime_serde::re::humantime::format_duration(value), format_duration(than));
+        demand(value > than, key, format!("({value_text}) must be longer than {other} ({than_text})"))
+    };
+    longer("delivery.lease", delivery.lease, "delivery.timeout", delivery.timeout)?;
+    let both = "delivery.timeout and delivery.lock_wait together";
+    longer("server.request_timeout", server.request_timeout, both, longest_write)?;
+    longer("server.request_timeout", server.request_timeout, "database.acquire_timeout", database.acquire_timeout)?;
+    longer("server.request_timeout", server.request_timeout, "database.statement_timeout", database.statement_timeout)?;
+    demand(context.launch_window <= context.ttl, "context.launch_window", "must not be longer than context.ttl")?;
+    demand(oauth.code_ttl <= Duration::from_mins(10), "oauth.code_ttl", "must not be longer than 10m")?;
+    let message = "must not be shorter than oauth.access_token_ttl";
+    demand(oauth.refresh_token_ttl >= oauth.access_token_ttl, "oauth.refresh_token_ttl", message)
+}
+
+fn format_duration(duration: Duration) -> humantime_serde::re::humantime::FormattedDuration {
+    humantime_serde::re::humantime::format_duration(duration)
+}
