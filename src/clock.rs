@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 
 /// A source of the current time, in UTC.
 pub trait Clock: Send + Sync + 'static {
-    /// Now, cut to microseconds (what Postgres keeps), so that a value survives a round trip through the database.
+    /// Now, cut to milliseconds (what a FHIR `instant` shows here), so that a value survives the database and an answer unchanged.
     fn now(&self) -> OffsetDateTime;
 }
 
@@ -45,5 +45,5 @@ impl Clock for ManualClock {
 }
 
 fn cut(at: OffsetDateTime) -> OffsetDateTime {
-    at.replace_nanosecond(at.nanosecond() / 1000 * 1000).unwrap_or(at)
+    at.replace_nanosecond(at.nanosecond() / 1_000_000 * 1_000_000).unwrap_or(at)
 }

@@ -1,1 +1,13 @@
 //! R4 as data, free of I/O, SQL, HTTP and users.
+
+pub mod compartment;
+pub mod element;
+pub mod instant;
+pub mod json;
+pub mod outcome;
+pub mod reference;
+pub mod resource;
+pub mod types;
+
+/// The base of HALO's canonical URLs.
+pub const HALO: &str = "http://fhir.infoway-inforoute.ca/io/HALO";

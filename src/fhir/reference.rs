@@ -1,0 +1,145 @@
+//! References: their literal forms, and the rewriting of references between Bundle entries.
+
+use std::collections::HashMap;
+
+use super::{
+    element::walk,
+    json::{Edit, quote},
+    resource::Resource,
+    types::{is_id, is_resource},
+};
+
+/// `Type/id` out of a literal reference: relative, with or without `/_history/v`, or absolute under `base`.
+pub fn local(reference: &str, base: &str) -> Option<(String, String)> {
+    let relative = reference.strip_prefix(base).map_or(reference, |rest| rest.trim_start_matches('/'));
+    let mut parts = relative.split('/');
+    let (kind, id) = (parts.next()?, parts.next()?);
+    let rest: Vec<_> = parts.collect();
+    let versioned = matches!(rest.as_slice(), [] | ["_history", _]);
+    (is_resource(kind) && is_id(id) && versioned).then(|| (kind.to_owned(), id.to_owned()))
+}
+
+/// A `Reference.reference` met in a resource.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Found {
+    /// FHIRPath from the resource.
+    pub path: String,
+    /// The literal reference.
+    pub reference: String,
+}
+
+/// Every `Reference.reference` of a resource, in source order.
+pub fn all(resource: &Resource) -> Vec<Found> {
+    let mut found = Vec::new();
+    walk(resource.root(), &mut |leaf| {
+        if leaf.holder == "Reference" && leaf.name == "reference" {
+            if let Some(reference) = leaf.value.as_str() {
+                found.push(Found { path: leaf.path.to_owned(), reference: reference.into_owned() });
+            }
+        }
+    });
+    found
+}
+
+/// What the references of one entry become: `targets` maps each entry's `fullUrl` to its new `Type/id`; `entry` is the
+/// `fullUrl` of the entry the resource stands in, against which relative references are resolved (bundle.html#references).
+///
+/// Rewritten are `Reference.reference`, `uri`, `url`, `oid` and `uuid` elements and `href`/`src` in narrative;
+/// `canonical` elements are not (http.html#trules).
+pub fn rewrites(resource: &Resource, targets: &HashMap<String, String>, entry: &str) -> Vec<Edit> {
+    let base = rest_base(entry, resource.type_name());
+    let mut edits = Vec::new();
+    walk(resource.root(), &mut |leaf| {
+        let is_reference = leaf.holder == "Reference" && leaf.name == "reference";
+        let Some(text) = leaf.value.as_str() else { return };
+        let new = if is_reference {
+            let (plain, fragment) = text.split_once('#').map_or((text.as_ref(), ""), |(plain, part)| (plain, part));
+            let absolute = base.filter(|_| !plain.contains(':')).map(|base| format!("{base}{plain}"));
+            let target = targets.get(plain).or_else(|| targets.get(&absolute?));
+            target.map(|to| if fragment.is_empty() { to.clone() } else { format!("{to}#{fragment}") })
+        } else if matches!(leaf.kind, "uri" | "url" | "oid" | "uuid") {
+            targets.get(text.as_ref()).cloned()
+        } else if leaf.kind == "xhtml" {
+            in_narrative(&text, targets)
+        } else {
+            None
+        };
+        if let Some(new) = new {
+            edits.push(Edit { span: leaf.value.span(), replacement: quote(&new) });
+        }
+    });
+    edits
+}
+
+/// `http://server/base/` out of `http://server/base/Patient/1`, if the URL has that form.
+fn rest_base<'u>(full_url: &'u str, type_name: &str) -> Option<&'u str> {
+    let (rest, id) = full_url.rsplit_once('/')?;
+    let base = rest.strip_suffix(type_name)?;
+    (is_id(id) && base.ends_with('/')).then_some(base)
+}
+
+fn in_narrative(xhtml: &str, targets: &HashMap<String, String>) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = xhtml;
+    while let Some(at) = ["href=", "src="].iter().filter_map(|name| Some(rest.find(name)? + name.len())).min() {
+        let (before, value) = rest.split_at(at);
+        out.push_str(before);
+        rest = value;
+        let Some(mark) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else { continue };
+        let Some((inner, _)) = value[1..].split_once(mark) else { continue };
+        if let Some(target) = targets.get(inner) {
+            out.push(mark);
+            out.push_str(target);
+            rest = &value[1 + inner.len()..];
+        }
+    }
+    out.push_str(rest);
+    (out != xhtml).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json::Limits;
+
+    #[test]
+    fn literal_references_are_understood() {
+        let base = "http://localhost/fhir";
+        let patient = Some(("Patient".to_owned(), "1".to_owned()));
+        for good in ["Patient/1", "Patient/1/_history/2", "http://localhost/fhir/Patient/1"] {
+            assert_eq!(local(good, base), patient, "{good}");
+        }
+        for bad in ["patient/1", "Patient", "Patient/1/x", "http://other/Patient/1", "urn:uuid:1", "#a", "Patient/a_b"]
+        {
+            assert_eq!(local(bad, base), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn references_are_rewritten_where_r4_says_so_and_not_in_canonicals() {
+        let text = r##"{"resourceType":"QuestionnaireResponse","questionnaire":"urn:uuid:1","subject":{"reference":"urn:uuid:1"},
+          "text":{"status":"generated","div":"<div><a href=\"urn:uuid:1\">x</a> urn:uuid:1</div>"},
+          "extension":[{"url":"urn:uuid:1x","valueUri":"urn:uuid:1"},{"url":"x","valueString":"urn:uuid:1"}],
+          "contained":[{"resourceType":"Observation","subject":{"reference":"urn:uuid:1#part"}}]}"##;
+        let resource = Resource::parse(text, &Limits::default()).unwrap();
+        let targets = HashMap::from([("urn:uuid:1".to_owned(), "Patient/9".to_owned())]);
+        let new = resource.edited(rewrites(&resource, &targets, "urn:uuid:2"), &Limits::default()).unwrap();
+        let root = new.root();
+        assert_eq!(root.str("questionnaire").unwrap(), "urn:uuid:1");
+        assert_eq!(root.at("subject.reference")[0].as_str().unwrap(), "Patient/9");
+        assert_eq!(root.at("text.div")[0].as_str().unwrap(), "<div><a href=\"Patient/9\">x</a> urn:uuid:1</div>");
+        assert_eq!(root.at("extension.valueUri")[0].as_str().unwrap(), "Patient/9");
+        assert_eq!(root.at("extension.valueString")[0].as_str().unwrap(), "urn:uuid:1");
+        assert_eq!(root.at("contained.subject.reference")[0].as_str().unwrap(), "Patient/9#part");
+    }
+
+    #[test]
+    fn relative_references_are_resolved_against_the_entry() {
+        let text = r#"{"resourceType":"Observation","subject":{"reference":"Patient/7"}}"#;
+        let resource = Resource::parse(text, &Limits::default()).unwrap();
+        let targets = HashMap::from([("http://poc/fhir/Patient/7".to_owned(), "Patient/9".to_owned())]);
+        assert_eq!(rewrites(&resource, &targets, "http://poc/fhir/Observation/1").len(), 1);
+        assert_eq!(rewrites(&resource, &targets, "urn:uuid:2").len(), 0);
+        assert_eq!(all(&resource)[0].path, "Observation.subject.reference");
+    }
+}
