@@ -1,1 +1,109 @@
-//! The only SQL of this program.
+//! The only SQL of this program: one file per table family, statements as constants, row structs, no policy.
+//!
+//! Reads take `&mut PgConnection`, writes `&mut Tx`; `now` is an argument.
+
+pub mod audit;
+pub mod context;
+
+use std::time::Duration;
+
+use sqlx::{
+    PgConnection, PgPool, Postgres, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// The database could not do what was asked. Internal: logged once, never sent to a client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What Postgres or the connection said.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// The migrations could not be applied.
+    #[error(transparent)]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+impl Error {
+    /// Whether the statement broke a unique key: another transaction was first.
+    pub fn is_duplicate(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+
+    /// Whether the database is away or overloaded rather than the statement wrong: worth a later try.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Database(
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_),
+            ) => true,
+            // 08: connection, 40: rollback (deadlock, serialization), 53: resources, 57: operator intervention.
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().is_some_and(|code| ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The result of every store function.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A begun transaction. Dropped without [`Tx::commit`], it is rolled back.
+pub struct Tx(Transaction<'static, Postgres>);
+
+impl Tx {
+    /// The connection, for statements of this transaction.
+    pub fn conn(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+
+    /// Makes everything of this transaction durable.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.0.commit().await?)
+    }
+}
+
+/// Begins a transaction.
+pub async fn begin(pool: &PgPool) -> Result<Tx> {
+    Ok(Tx(pool.begin().await?))
+}
+
+/// How many connections, and how long things may take.
+pub struct PoolLimits {
+    /// Connections at most.
+    pub max_connections: u32,
+    /// Longest wait for a connection.
+    pub acquire_timeout: Duration,
+    /// Longest run of one statement; Postgres itself ends it.
+    pub statement_timeout: Duration,
+}
+
+/// A pool on `options`. Connects lazily, so that a start does not depend on the order of processes.
+pub fn pool(options: PgConnectOptions, limits: &PoolLimits) -> PgPool {
+    let statement_timeout = limits.statement_timeout.as_millis().to_string();
+    let options = options
+        .options([("statement_timeout", statement_timeout.as_str()), ("timezone", "UTC"), ("jit", "off")])
+        .application_name("sofa")
+        .statement_cache_capacity(500);
+    PgPoolOptions::new()
+        .max_connections(limits.max_connections)
+        .min_connections(1)
+        .acquire_timeout(limits.acquire_timeout)
+        // Costs a round trip per use; a connection that died shows itself as a transient error.
+        .test_before_acquire(false)
+        .max_lifetime(Duration::from_secs(30 * 60))
+        .connect_lazy_with(options)
+}
+
+/// The migrations, embedded: forward-only, applied under an advisory lock.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Brings the schema up to date.
+pub async fn migrate(pool: &PgPool) -> Result<()> {
+    Ok(MIGRATIONS.run(pool).await?)
+}
+
+/// Whether the database answers.
+pub async fn ping(pool: &PgPool) -> Result<()> {
+    sqlx::query("select 1").execute(pool).await?;
+    Ok(())
+}
