@@ -50,10 +50,12 @@ pub mod worker;
 // app: builds everything once
 pub mod app;
 
-// hosts: listener and TLS; the embedded Postgres; the demonstration
-pub mod demo;
+// hosts: listener and TLS; the embedded Postgres
 pub mod embedded;
 pub mod server;
+
+// demo: the demonstration, a client of everything above
+pub mod demo;
 
 // cli: sub-commands
 pub mod cli;
