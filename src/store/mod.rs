@@ -4,6 +4,8 @@
 
 pub mod audit;
 pub mod context;
+pub mod intent;
+pub mod resource;
 
 use std::time::Duration;
 

@@ -1,0 +1,331 @@
+//! Intents, write locks, leases and the writing side of events: what makes the write path durable.
+//!
+//! The protocol that uses these statements is told in `interaction::write`.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Result, Tx};
+
+const LOCK: &str = "insert into write_lock (tenant, key, intent) select $1, k, $3 from unnest($2::text[]) as k
+  on conflict do nothing";
+const UNLOCK: &str = "delete from write_lock where tenant = $1 and key = any($2) and intent is null";
+const SUBSCRIBERS: &str = "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch
+  from subscription where client_id = $1 and status = 'active' and deleted_at is null
+    and (ends_at is null or ends_at > $2) order by tenant, id for update";
+const QUEUED: &str =
+    "select exists (select 1 from event where tenant = $1 and subscription = any($2) and state = 'waiting')";
+const INSERT_INTENT: &str = "insert into intent (id, tenant, context, client_id, user_id, grant_id, request_id, state,
+    created_at, deadline) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const INSERT_CHANGES: &str = "insert into intent_change (intent, ord, tenant, type, id, version, updated, method, body)
+  select $1, * from unnest($2::int[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::text[],
+    $9::text[])";
+const INSERT_EVENTS: &str =
+    "insert into event (tenant, subscription, number, intent, ord, context, type, id, version, method,
+    state, occurred_at)
+  select $1, e.subscription, e.number, $2, e.ord, $3, c.type, c.id, c.version, c.method, 'waiting', $4
+  from unnest($5::text[], $6::bigint[], $7::int[]) as e (subscription, number, ord)
+  join intent_change c on c.intent = $2 and c.ord = e.ord";
+const ADVANCE: &str = "update subscription s set last_event = n.last_event
+  from unnest($2::text[], $3::bigint[]) as n (id, last_event) where s.tenant = $1 and s.id = n.id";
+const TAKE_LEASE: &str = "update subscription set lease_owner = $3, lease_until = $4, lease_epoch = lease_epoch + 1
+  where tenant = $1 and id = any($2)";
+const HOLDS: &str = "select id, lease_epoch from subscription
+  where tenant = $1 and id = any($2) and lease_owner = $3 order by id for update";
+const EXTEND: &str = "update subscription set lease_until = $4 where tenant = $1 and id = any($2) and lease_owner = $3";
+const RELEASE: &str = "update subscription set lease_owner = null, lease_until = null
+  where tenant = $1 and id = any($2) and lease_owner = $3";
+const NEXT: &str = "select distinct i.id, i.created_at, min(e.number) over (partition by i.id) as number
+  from intent i join event e on e.intent = i.id and e.state = 'waiting'
+  where e.tenant = $1 and e.subscription = any($2) order by number, i.created_at limit $3";
+const INTENT: &str = "select id, tenant, context, client_id, user_id, grant_id, request_id, state, created_at, deadline
+  from intent where id = $1";
+const CHANGES: &str = "select ord, tenant, type, id, version, updated, method, body from intent_change
+  where intent = $1 order by ord";
+const EVENTS: &str = "select subscription, number, ord from event where intent = $1 and state = 'waiting'
+  order by subscription, number";
+const MARK_SENDING: &str = "update intent set state = 'sending' where id = any($1)";
+const LOCK_INTENT: &str = "select state from intent where id = $1 for update";
+const SETTLE: &str = "update event set state = case when subscription = any($2) then 'delivered' else $3 end
+  where intent = $1 and state = 'waiting'";
+const WITHDRAW: &str =
+    "update event set state = 'withdrawn' where intent = $1 and subscription = any($2) and state = 'waiting'";
+// Only the newest numbers can be given back: a later one may have been sent already.
+const GIVE_BACK: &str = "with mine as (select min(number) as first, max(number) as last from event
+    where tenant = $1 and subscription = $2 and intent = $3 and state = 'waiting'),
+  back as (update subscription s set last_event = m.first - 1 from mine m
+    where s.tenant = $1 and s.id = $2 and s.last_event = m.last returning s.id)
+  delete from event e using back b where e.tenant = $1 and e.subscription = b.id and e.intent = $3";
+const MARK_DELIVERED: &str =
+    "update event set state = 'delivered' where intent = any($1) and subscription = $2 and state = 'missed'";
+const END: &str = "delete from intent where id = $1";
+const ABANDON: &str = "with ended as (delete from intent where context = $1 returning id)
+  update event set state = 'withdrawn' where intent in (select id from ended) and state = 'waiting'";
+const KEEP_EVENTS: &str = "update event set keep_until = $2 where context = $1";
+const FORGET_EVENTS: &str = "delete from event where keep_until < $1";
+const STATES: &str = "select distinct state from event where intent = $1";
+const ORPHANS: &str = "select distinct s.tenant, s.id from subscription s
+  join event e on e.tenant = s.tenant and e.subscription = s.id and e.state = 'waiting'
+  where s.lease_until is null or s.lease_until < $1 order by 1, 2";
+const SUBSCRIPTION_FOR_LEASE: &str =
+    "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch
+  from subscription where tenant = $1 and id = any($2) order by id for update";
+const OF_INTENT: &str =
+    "select distinct subscription from event where intent = any($1) and state = 'waiting' order by 1";
+
+/// A Subscription as the write path needs it.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Subscriber {
+    pub tenant: i64,
+    pub id: String,
+    /// `subscription::request::Spec`.
+    pub spec: serde_json::Value,
+    /// Sealed `channel.header`.
+    pub headers: Option<Vec<u8>>,
+    /// The highest number given out.
+    pub last_event: i64,
+    pub lease_owner: Option<Uuid>,
+    pub lease_until: Option<OffsetDateTime>,
+    pub lease_epoch: i64,
+}
+
+impl Subscriber {
+    /// Whether nobody delivers to it at present.
+    pub fn is_free(&self, now: OffsetDateTime) -> bool {
+        self.lease_owner.is_none() || self.lease_until.is_none_or(|until| until < now)
+    }
+}
+
+/// A durable change set without its changes.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Intent {
+    pub id: Uuid,
+    pub tenant: i64,
+    pub context: Uuid,
+    pub client_id: String,
+    pub user_id: Option<Uuid>,
+    pub grant_id: Uuid,
+    pub request_id: Option<String>,
+    /// `staged` or `sending`.
+    pub state: String,
+    pub created_at: OffsetDateTime,
+    pub deadline: OffsetDateTime,
+}
+
+/// One change of an intent.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct IntentChange {
+    pub ord: i32,
+    pub tenant: i64,
+    pub r#type: String,
+    pub id: String,
+    pub version: i64,
+    pub updated: OffsetDateTime,
+    pub method: String,
+    pub body: Option<String>,
+}
+
+/// The number that one change has in one Subscription.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Numbered {
+    pub subscription: String,
+    pub number: i64,
+    /// `IntentChange::ord`.
+    pub ord: i32,
+}
+
+/// Takes write locks. `false` when one of them is held: the transaction must be rolled back and tried later.
+/// `intent` `None` locks for this transaction only; [`unlock`] before its commit.
+pub async fn lock(tx: &mut Tx, tenant: i64, keys: &[String], intent: Option<Uuid>) -> Result<bool> {
+    if keys.is_empty() {
+        return Ok(true);
+    }
+    let done = sqlx::query(LOCK).bind(tenant).bind(keys).bind(intent).execute(tx.conn()).await?;
+    Ok(done.rows_affected() == keys.len() as u64)
+}
+
+/// Ends locks that [`lock`] took without an intent.
+pub async fn unlock(tx: &mut Tx, tenant: i64, keys: &[String]) -> Result<()> {
+    if !keys.is_empty() {
+        sqlx::query(UNLOCK).bind(tenant).bind(keys).execute(tx.conn()).await?;
+    }
+    Ok(())
+}
+
+/// The active Subscriptions of a PoC, locked in a fixed order.
+pub async fn subscribers(tx: &mut Tx, poc_client: &str, now: OffsetDateTime) -> Result<Vec<Subscriber>> {
+    Ok(sqlx::query_as(SUBSCRIBERS).bind(poc_client).bind(now).fetch_all(tx.conn()).await?)
+}
+
+/// Subscriptions by id, locked in a fixed order.
+pub async fn lock_subscribers(tx: &mut Tx, tenant: i64, ids: &[String]) -> Result<Vec<Subscriber>> {
+    Ok(sqlx::query_as(SUBSCRIPTION_FOR_LEASE).bind(tenant).bind(ids).fetch_all(tx.conn()).await?)
+}
+
+/// Whether events of these Subscriptions wait already.
+pub async fn has_queue(tx: &mut Tx, tenant: i64, subscriptions: &[String]) -> Result<bool> {
+    Ok(sqlx::query_scalar(QUEUED).bind(tenant).bind(subscriptions).fetch_one(tx.conn()).await?)
+}
+
+/// Stores an intent with its changes and event numbers, and moves the Subscriptions' numbers on.
+pub async fn insert(
+    tx: &mut Tx,
+    intent: &Intent,
+    changes: &[IntentChange],
+    events: &[Numbered],
+    last: &[(String, i64)],
+) -> Result<()> {
+    sqlx::query(INSERT_INTENT)
+        .bind(intent.id)
+        .bind(intent.tenant)
+        .bind(intent.context)
+        .bind(&intent.client_id)
+        .bind(intent.user_id)
+        .bind(intent.grant_id)
+        .bind(&intent.request_id)
+        .bind(&intent.state)
+        .bind(intent.created_at)
+        .bind(intent.deadline)
+        .execute(tx.conn())
+        .await?;
+    sqlx::query(INSERT_CHANGES)
+        .bind(intent.id)
+        .bind(changes.iter().map(|c| c.ord).collect::<Vec<_>>())
+        .bind(changes.iter().map(|c| c.tenant).collect::<Vec<_>>())
+        .bind(changes.iter().map(|c| c.r#type.as_str()).collect::<Vec<_>>())
+        .bind(changes.iter().map(|c| c.id.as_str()).collect::<Vec<_>>())
+        .bind(changes.iter().map(|c| c.version).collect::<Vec<_>>())
+        .bind(changes.iter().map(|c| c.updated).collect::<Vec<_>>())
+        .bind(changes.iter().map(|c| c.method.as_str()).collect::<Vec<_>>())
+        .bind(changes.iter().map(|c| c.body.as_deref()).collect::<Vec<_>>())
+        .execute(tx.conn())
+        .await?;
+    sqlx::query(INSERT_EVENTS)
+        .bind(intent.tenant)
+        .bind(intent.id)
+        .bind(intent.context)
+        .bind(intent.created_at)
+        .bind(events.iter().map(|e| e.subscription.as_str()).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| e.number).collect::<Vec<_>>())
+        .bind(events.iter().map(|e| e.ord).collect::<Vec<_>>())
+        .execute(tx.conn())
+        .await?;
+    sqlx::query(ADVANCE)
+        .bind(intent.tenant)
+        .bind(last.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>())
+        .bind(last.iter().map(|(_, number)| *number).collect::<Vec<_>>())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Makes `owner` the one that delivers to these Subscriptions, under a new epoch. The rows must be locked and free.
+pub async fn take_lease(tx: &mut Tx, tenant: i64, ids: &[String], owner: Uuid, until: OffsetDateTime) -> Result<()> {
+    sqlx::query(TAKE_LEASE).bind(tenant).bind(ids).bind(owner).bind(until).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// The epochs of those Subscriptions that `owner` still holds, locked: (id, epoch).
+pub async fn held(tx: &mut Tx, tenant: i64, ids: &[String], owner: Uuid) -> Result<Vec<(String, i64)>> {
+    Ok(sqlx::query_as(HOLDS).bind(tenant).bind(ids).bind(owner).fetch_all(tx.conn()).await?)
+}
+
+/// Holds on to the leases until `until`.
+pub async fn extend_lease(tx: &mut Tx, tenant: i64, ids: &[String], owner: Uuid, until: OffsetDateTime) -> Result<()> {
+    sqlx::query(EXTEND).bind(tenant).bind(ids).bind(owner).bind(until).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Gives the leases up.
+pub async fn release_lease(tx: &mut Tx, tenant: i64, ids: &[String], owner: Uuid) -> Result<()> {
+    sqlx::query(RELEASE).bind(tenant).bind(ids).bind(owner).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// The next intents that wait for these Subscriptions, in number order.
+pub async fn next(tx: &mut Tx, tenant: i64, subscriptions: &[String], limit: i64) -> Result<Vec<Uuid>> {
+    let query = sqlx::query_as::<_, (Uuid, OffsetDateTime, i64)>(NEXT).bind(tenant).bind(subscriptions).bind(limit);
+    Ok(query.fetch_all(tx.conn()).await?.into_iter().map(|(id, ..)| id).collect())
+}
+
+/// All Subscriptions for which these intents wait.
+pub async fn subscriptions_of(tx: &mut Tx, intents: &[Uuid]) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar(OF_INTENT).bind(intents).fetch_all(tx.conn()).await?)
+}
+
+/// An intent with its changes and numbers; `None` when it has ended.
+pub async fn load(conn: &mut PgConnection, id: Uuid) -> Result<Option<(Intent, Vec<IntentChange>, Vec<Numbered>)>> {
+    let Some(intent) = sqlx::query_as(INTENT).bind(id).fetch_optional(&mut *conn).await? else { return Ok(None) };
+    let changes = sqlx::query_as(CHANGES).bind(id).fetch_all(&mut *conn).await?;
+    let events = sqlx::query_as(EVENTS).bind(id).fetch_all(conn).await?;
+    Ok(Some((intent, changes, events)))
+}
+
+/// Notes, before the first byte leaves, that these may be sent.
+pub async fn mark_sending(tx: &mut Tx, intents: &[Uuid]) -> Result<()> {
+    sqlx::query(MARK_SENDING).bind(intents).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Whether the intent still exists; if so it cannot end before this transaction does.
+pub async fn lock_intent(tx: &mut Tx, id: Uuid) -> Result<bool> {
+    Ok(sqlx::query(LOCK_INTENT).bind(id).fetch_optional(tx.conn()).await?.is_some())
+}
+
+/// After an acknowledgement: the events of `by` are delivered, those of other Subscriptions missed for now.
+pub async fn settle(tx: &mut Tx, intent: Uuid, by: &[String]) -> Result<()> {
+    sqlx::query(SETTLE).bind(intent).bind(by).bind("missed").execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// A Subscription took missed events after all.
+pub async fn mark_delivered(tx: &mut Tx, intents: &[Uuid], subscription: &str) -> Result<()> {
+    sqlx::query(MARK_DELIVERED).bind(intents).bind(subscription).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Nothing happened under these numbers.
+pub async fn withdraw(tx: &mut Tx, intent: Uuid, subscriptions: &[String]) -> Result<()> {
+    sqlx::query(WITHDRAW).bind(intent).bind(subscriptions).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Gives never-sent numbers back if they are still the newest; otherwise they must be withdrawn.
+pub async fn give_back(tx: &mut Tx, tenant: i64, subscription: &str, intent: Uuid) -> Result<()> {
+    sqlx::query(GIVE_BACK).bind(tenant).bind(subscription).bind(intent).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Removes the intent, its changes and its locks.
+pub async fn end(tx: &mut Tx, intent: Uuid) -> Result<()> {
+    sqlx::query(END).bind(intent).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Ends every intent of a context that is being cleared; their numbers are withdrawn.
+pub async fn abandon(tx: &mut Tx, context: Uuid) -> Result<()> {
+    sqlx::query(ABANDON).bind(context).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Keeps the (content-free) event rows of a cleared context for a while.
+pub async fn keep_events(tx: &mut Tx, context: Uuid, until: OffsetDateTime) -> Result<()> {
+    sqlx::query(KEEP_EVENTS).bind(context).bind(until).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Removes event rows past their time.
+pub async fn forget_events(conn: &mut PgConnection, now: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(FORGET_EVENTS).bind(now).execute(conn).await?.rows_affected())
+}
+
+/// The states of an intent's events: how it ended, for a waiter whose own process did not end it.
+pub async fn states(conn: &mut PgConnection, intent: Uuid) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar(STATES).bind(intent).fetch_all(conn).await?)
+}
+
+/// Subscriptions with waiting events that nobody delivers to: (tenant, id).
+pub async fn orphans(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<(i64, String)>> {
+    Ok(sqlx::query_as(ORPHANS).bind(now).fetch_all(conn).await?)
+}

@@ -1,0 +1,241 @@
+//! Resources: current versions, superseded versions, search values, and what a caller may see of them.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Result, Tx};
+
+/// Which rows a caller may see at all. What it may not see is answered like what does not exist.
+///
+/// Shared data (tenant 0) is always included; scopes decide elsewhere about types and patients.
+#[derive(Clone, Debug, Default)]
+pub struct Visible {
+    /// The tenant of the context or PoC; 0 for those who see shared data only.
+    pub tenant: i64,
+    /// What this context holds or links.
+    pub context: Option<Uuid>,
+    /// What this PoC's contexts hold, and what it keeps itself.
+    pub poc_client: Option<String>,
+}
+
+macro_rules! visible {
+    () => {
+        "r.tenant in (0, $1) and (r.tenant = 0 or r.context = $2 or r.poc_client = $3
+           or exists (select 1 from context_link l
+                      where l.context = $2 and l.tenant = r.tenant and l.type = r.type and l.id = r.id))"
+    };
+}
+
+const CURRENT: &str = concat!(
+    "select r.tenant, r.type, r.id, r.version, r.updated, r.method, r.context, r.poc_client, r.purged, r.body
+     from resource r where ",
+    visible!(),
+    " and r.type = $4 and r.id = $5 order by r.tenant desc limit 1"
+);
+const CURRENT_FOR_UPDATE: &str = concat!(
+    "select r.tenant, r.type, r.id, r.version, r.updated, r.method, r.context, r.poc_client, r.purged, r.body
+     from resource r where ",
+    visible!(),
+    " and r.type = $4 and r.id = $5 order by r.tenant desc limit 1 for update"
+);
+const HISTORY: &str = "select version, updated, method, body from resource_history
+  where tenant = $1 and type = $2 and id = $3 and ($4::timestamptz is null or updated >= $4)
+  order by version desc limit $5";
+const HISTORY_VERSION: &str = "select version, updated, method, body from resource_history
+  where tenant = $1 and type = $2 and id = $3 and version = $4";
+const BY_IDENTIFIER: &str = concat!(
+    "select distinct r.tenant, r.type, r.id, r.version, r.updated, r.method, r.context, r.poc_client, r.purged, r.body
+     from search_token s join resource r on r.tenant = s.tenant and r.type = s.type and r.id = s.id where ",
+    visible!(),
+    " and s.tenant in (0, $1) and s.type = $4 and s.param = 'identifier' and s.value = $5
+      and ($6::text is null or s.system = $6) and r.body is not null"
+);
+const TAKEN: &str = "select 1 from resource where tenant = $1 and type = $2 and id = $3";
+
+// One statement, one round trip: the old version moves to history, the new one takes its place if (and only if) it
+// follows the stored one, the search values are replaced. All parts see the same snapshot.
+const PUT: &str = "with incoming as (
+    select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::uuid[],
+      $8::text[], $9::text[]) as i (tenant, type, id, version, updated, method, context, poc_client, body)),
+  moved as (insert into resource_history (tenant, type, id, version, updated, method, body)
+    select r.tenant, r.type, r.id, r.version, r.updated, r.method, r.body
+    from resource r join incoming i on r.tenant = i.tenant and r.type = i.type and r.id = i.id),
+  unindexed as (delete from search_token s using incoming i where s.tenant = i.tenant and s.type = i.type and s.id = i.id),
+  indexed as (insert into search_token (tenant, type, param, system, value, id)
+    select * from unnest($10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]))
+  insert into resource as r (tenant, type, id, version, updated, method, context, poc_client, body)
+  select tenant, type, id, version, updated, method, context, poc_client, body from incoming
+  on conflict (tenant, type, id) do update set version = excluded.version, updated = excluded.updated,
+    method = excluded.method, body = excluded.body
+  where r.version = excluded.version - 1 and not r.purged";
+
+const LINK: &str = "insert into context_link (context, tenant, type, id)
+  select $1, * from unnest($2::bigint[], $3::text[], $4::text[]) on conflict do nothing";
+
+const HAND_OVER: &str = "with heir as (
+    select distinct on (l.tenant, l.type, l.id) l.tenant, l.type, l.id, l.context
+    from resource r join context_link l on l.tenant = r.tenant and l.type = r.type and l.id = r.id
+    join context c on c.id = l.context and c.cleared_at is null
+    where r.context = $1 and not r.purged and l.context <> $1
+    order by l.tenant, l.type, l.id, c.expires_at desc),
+  unlinked as (delete from context_link l using heir h
+    where l.context = h.context and l.tenant = h.tenant and l.type = h.type and l.id = h.id)
+  update resource r set context = h.context from heir h
+  where r.tenant = h.tenant and r.type = h.type and r.id = h.id";
+const PURGE: &str = "with gone as (
+    update resource set purged = true, body = null, method = 'DELETE' where context = $1 and not purged
+    returning tenant, type, id),
+  history as (delete from resource_history h using gone g where h.tenant = g.tenant and h.type = g.type and h.id = g.id),
+  tokens as (delete from search_token s using gone g where s.tenant = g.tenant and s.type = g.type and s.id = g.id),
+  links as (delete from context_link l where l.context = $1)
+  select type, id from gone order by type, id";
+
+/// A current version.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Current {
+    pub tenant: i64,
+    pub r#type: String,
+    pub id: String,
+    pub version: i64,
+    pub updated: OffsetDateTime,
+    pub method: String,
+    pub context: Option<Uuid>,
+    pub poc_client: Option<String>,
+    /// Its content was removed by `$clear-context` or expiry.
+    pub purged: bool,
+    /// `None`: deleted.
+    pub body: Option<String>,
+}
+
+/// A superseded version.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Version {
+    pub version: i64,
+    pub updated: OffsetDateTime,
+    /// `POST`, `PUT` or `DELETE`.
+    pub method: String,
+    pub body: Option<String>,
+}
+
+/// A version to be stored.
+#[derive(Clone, Debug)]
+pub struct NewVersion {
+    pub tenant: i64,
+    pub type_name: String,
+    pub id: String,
+    /// One more than the stored one; 1 for a new resource.
+    pub version: i64,
+    pub updated: OffsetDateTime,
+    pub method: &'static str,
+    /// Only for a new resource: who owns it.
+    pub context: Option<Uuid>,
+    pub poc_client: Option<String>,
+    pub body: Option<String>,
+    /// (system, value) of its identifiers.
+    pub identifiers: Vec<(String, String)>,
+}
+
+/// The current version, deleted and purged ones included.
+pub async fn current(conn: &mut PgConnection, visible: &Visible, kind: &str, id: &str) -> Result<Option<Current>> {
+    fetch_current(conn, CURRENT, visible, kind, id).await
+}
+
+/// The current version, locked until this transaction ends.
+pub async fn current_for_update(tx: &mut Tx, visible: &Visible, kind: &str, id: &str) -> Result<Option<Current>> {
+    fetch_current(tx.conn(), CURRENT_FOR_UPDATE, visible, kind, id).await
+}
+
+async fn fetch_current(
+    conn: &mut PgConnection,
+    sql: &'static str,
+    visible: &Visible,
+    kind: &str,
+    id: &str,
+) -> Result<Option<Current>> {
+    let query = sqlx::query_as(sql).bind(visible.tenant).bind(visible.context).bind(&visible.poc_client);
+    Ok(query.bind(kind).bind(id).fetch_optional(conn).await?)
+}
+
+/// Superseded versions of a resource the caller was found to see, newest first.
+pub async fn history(
+    conn: &mut PgConnection,
+    of: &Current,
+    since: Option<OffsetDateTime>,
+    limit: i64,
+) -> Result<Vec<Version>> {
+    let query = sqlx::query_as(HISTORY).bind(of.tenant).bind(&of.r#type).bind(&of.id);
+    Ok(query.bind(since).bind(limit).fetch_all(conn).await?)
+}
+
+/// One superseded version of a resource the caller was found to see.
+pub async fn history_version(conn: &mut PgConnection, of: &Current, version: i64) -> Result<Option<Version>> {
+    let query = sqlx::query_as(HISTORY_VERSION).bind(of.tenant).bind(&of.r#type).bind(&of.id);
+    Ok(query.bind(version).fetch_optional(conn).await?)
+}
+
+/// The visible, not deleted resources with this identifier; `system` `None` = any, empty = none.
+pub async fn by_identifier(
+    conn: &mut PgConnection,
+    visible: &Visible,
+    kind: &str,
+    system: Option<&str>,
+    value: &str,
+) -> Result<Vec<Current>> {
+    let query = sqlx::query_as(BY_IDENTIFIER).bind(visible.tenant).bind(visible.context).bind(&visible.poc_client);
+    Ok(query.bind(kind).bind(value).bind(system).fetch_all(conn).await?)
+}
+
+/// Whether the id is used in this tenant, seen or not.
+pub async fn is_taken(conn: &mut PgConnection, tenant: i64, kind: &str, id: &str) -> Result<bool> {
+    Ok(sqlx::query(TAKEN).bind(tenant).bind(kind).bind(id).fetch_optional(conn).await?.is_some())
+}
+
+/// Stores new versions. `false` when one of them does not follow the stored version: another writer was first, and
+/// this transaction must be rolled back.
+pub async fn put(tx: &mut Tx, versions: &[NewVersion]) -> Result<bool> {
+    let column = |get: fn(&NewVersion) -> &str| versions.iter().map(get).collect::<Vec<_>>();
+    let tokens: Vec<_> = versions
+        .iter()
+        .filter(|new| new.body.is_some())
+        .flat_map(|new| new.identifiers.iter().map(move |(system, value)| (new, system.as_str(), value.as_str())))
+        .collect();
+    let done = sqlx::query(PUT)
+        .bind(versions.iter().map(|new| new.tenant).collect::<Vec<_>>())
+        .bind(column(|new| &new.type_name))
+        .bind(column(|new| &new.id))
+        .bind(versions.iter().map(|new| new.version).collect::<Vec<_>>())
+        .bind(versions.iter().map(|new| new.updated).collect::<Vec<_>>())
+        .bind(column(|new| new.method))
+        .bind(versions.iter().map(|new| new.context).collect::<Vec<_>>())
+        .bind(versions.iter().map(|new| new.poc_client.as_deref()).collect::<Vec<_>>())
+        .bind(versions.iter().map(|new| new.body.as_deref()).collect::<Vec<_>>())
+        .bind(tokens.iter().map(|(new, ..)| new.tenant).collect::<Vec<_>>())
+        .bind(tokens.iter().map(|(new, ..)| new.type_name.as_str()).collect::<Vec<_>>())
+        .bind(tokens.iter().map(|_| "identifier").collect::<Vec<_>>())
+        .bind(tokens.iter().map(|(_, system, _)| *system).collect::<Vec<_>>())
+        .bind(tokens.iter().map(|(_, _, value)| *value).collect::<Vec<_>>())
+        .bind(tokens.iter().map(|(new, ..)| new.id.as_str()).collect::<Vec<_>>())
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected() == versions.len() as u64)
+}
+
+/// Makes resources of another context, or of the PoC itself, visible in `context`: (tenant, type, id).
+pub async fn link(tx: &mut Tx, context: Uuid, targets: &[(i64, String, String)]) -> Result<()> {
+    sqlx::query(LINK)
+        .bind(context)
+        .bind(targets.iter().map(|(tenant, ..)| *tenant).collect::<Vec<_>>())
+        .bind(targets.iter().map(|(_, kind, _)| kind.as_str()).collect::<Vec<_>>())
+        .bind(targets.iter().map(|(.., id)| id.as_str()).collect::<Vec<_>>())
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Removes the content of everything the context owns, in every version, and returns (type, id) of each. A resource
+/// that another living context links is handed over to that context instead: its data is still in use there.
+pub async fn purge(tx: &mut Tx, context: Uuid) -> Result<Vec<(String, String)>> {
+    sqlx::query(HAND_OVER).bind(context).execute(tx.conn()).await?;
+    Ok(sqlx::query_as(PURGE).bind(context).fetch_all(tx.conn()).await?)
+}
