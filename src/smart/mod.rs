@@ -1,1 +1,6 @@
-//! SMART App Launch as data: scopes, launch values, PKCE, discovery.
+//! SMART App Launch as data: scopes, launch values, PKCE, registration, discovery.
+//!
+//! Nothing here reads a clock, a database or a socket.
+
+pub mod client;
+pub mod scope;

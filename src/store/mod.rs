@@ -3,9 +3,14 @@
 //! Reads take `&mut PgConnection`, writes `&mut Tx`; `now` is an argument.
 
 pub mod audit;
+pub mod client;
 pub mod context;
+pub mod grant;
 pub mod intent;
+pub mod key;
+pub mod login;
 pub mod resource;
+pub mod user;
 
 use std::time::Duration;
 

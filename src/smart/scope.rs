@@ -1,0 +1,489 @@
+//! Scopes (SMART App Launch 2.1.0, "Scopes and Launch Context"; OpenID Connect Core 1.0 section 5.4).
+//!
+//! ```text
+//! resource scope = ("patient" | "user" | "system") "/" (ResourceType | "*") "." permissions
+//! permissions    = v2: one or more letters of "cruds", in that order, each once | v1: "read" | "write" | "*"
+//! ```
+//!
+//! Whatever is not understood is not granted, never widened: out-of-order letters (`.sr`), unknown resource types, and
+//! granular scopes (`?category=…`), which this server cannot enforce yet, fall out of a set when it is parsed.
+
+use std::fmt;
+
+use crate::fhir::types::is_resource;
+
+/// HALO's operation scope for `$set-context`: SMART wants a server's own scopes to be full URIs.
+pub const SET_CONTEXT: &str = "http://fhir.infoway-inforoute.ca/io/HALO/OperationDefinition/set-context";
+/// HALO's operation scope for `$clear-context`.
+pub const CLEAR_CONTEXT: &str = "http://fhir.infoway-inforoute.ca/io/HALO/OperationDefinition/clear-context";
+/// Stands for both operation scopes: the name that existing HALO clients use.
+pub const CONTEXT_ALIAS: &str = "Context.write";
+
+/// Scopes that are single words: sign-in and refresh.
+const WORDS: [&str; 6] = ["openid", "fhirUser", "profile", "online_access", "offline_access", "launch"];
+const OPERATIONS: [&str; 3] = [SET_CONTEXT, CLEAR_CONTEXT, CONTEXT_ALIAS];
+
+/// Whose data a resource scope speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// The patient in context.
+    Patient,
+    /// Everything the user may see.
+    User,
+    /// Everything the client itself may see.
+    System,
+}
+
+impl Level {
+    const ALL: [Self; 3] = [Self::Patient, Self::User, Self::System];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::User => "user",
+            Self::System => "system",
+        }
+    }
+}
+
+/// One of the five permissions of SMART v2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Letter {
+    /// `c`: type-level create.
+    Create,
+    /// `r`: read, vread, instance history.
+    Read,
+    /// `u`: update and patch.
+    Update,
+    /// `d`: delete.
+    Delete,
+    /// `s`: search, type history and system history.
+    Search,
+}
+
+impl Letter {
+    const ALL: [Self; 5] = [Self::Create, Self::Read, Self::Update, Self::Delete, Self::Search];
+
+    const fn as_char(self) -> char {
+        match self {
+            Self::Create => 'c',
+            Self::Read => 'r',
+            Self::Update => 'u',
+            Self::Delete => 'd',
+            Self::Search => 's',
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A set of letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Letters(u8);
+
+impl Letters {
+    /// The letters of a permission suffix, and whether it is a v1 word.
+    fn parse(suffix: &str) -> Option<(Self, bool)> {
+        match suffix {
+            "read" => return Some((Self::of(&[Letter::Read, Letter::Search]), true)),
+            "write" => return Some((Self::of(&[Letter::Create, Letter::Update, Letter::Delete]), true)),
+            "*" => return Some((Self::of(&Letter::ALL), true)),
+            "" => return None,
+            _ => {}
+        }
+        let mut known = Letter::ALL.into_iter();
+        let mut letters = Self(0);
+        for char in suffix.chars() {
+            // `find` goes on from the last letter found, so a letter out of order or repeated is not found.
+            letters.0 |= known.find(|letter| letter.as_char() == char)?.bit();
+        }
+        Some((letters, false))
+    }
+
+    fn of(letters: &[Letter]) -> Self {
+        Self(letters.iter().fold(0, |bits, letter| bits | letter.bit()))
+    }
+
+    const fn has(self, letter: Letter) -> bool {
+        self.0 & letter.bit() != 0
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Letters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Letter::ALL
+            .into_iter()
+            .filter(|letter| self.has(*letter))
+            .try_for_each(|letter| write!(f, "{}", letter.as_char()))
+    }
+}
+
+/// `patient/Observation.rs` and the like.
+#[derive(Clone, Debug)]
+struct ResourceScope {
+    level: Level,
+    /// `None` for `*`.
+    resource_type: Option<String>,
+    letters: Letters,
+    /// As it was asked for: a v1 scope is told back as v1.
+    text: String,
+}
+
+impl ResourceScope {
+    fn new(level: Level, resource_type: Option<String>, letters: Letters) -> Self {
+        let text = format!("{}/{}.{letters}", level.as_str(), resource_type.as_deref().unwrap_or("*"));
+        Self { level, resource_type, letters, text }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (level, rest) = text.split_once('/')?;
+        let level = Level::ALL.into_iter().find(|known| known.as_str() == level)?;
+        let (resource_type, suffix) = rest.split_once('.')?;
+        let resource_type = match resource_type {
+            "*" => None,
+            known if is_resource(known) => Some(known.to_owned()),
+            _ => return None,
+        };
+        // A granular scope fails here: its suffix holds a '?'.
+        let (letters, _) = Letters::parse(suffix)?;
+        Some(Self { level, resource_type, letters, text: text.to_owned() })
+    }
+
+    fn covers_type(&self, resource_type: &str) -> bool {
+        self.resource_type.as_deref().is_none_or(|own| own == resource_type)
+    }
+
+    /// What both allow; `None` when that is nothing.
+    fn and(&self, other: &Self) -> Option<Self> {
+        let resource_type = match (&self.resource_type, &other.resource_type) {
+            (Some(left), Some(right)) if left != right => return None,
+            (Some(only), _) | (None, Some(only)) => Some(only.clone()),
+            (None, None) => None,
+        };
+        let letters = self.letters.and(other.letters);
+        (self.level == other.level && !letters.is_empty()).then(|| Self::new(self.level, resource_type, letters))
+    }
+
+    /// Whether everything `self` allows, `other` allows too.
+    fn is_within(&self, other: &Self) -> bool {
+        self.and(other).is_some_and(|both| both.resource_type == self.resource_type && both.letters == self.letters)
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Scope {
+    Resource(ResourceScope),
+    /// A word, a `launch/…` hint or an operation scope.
+    Plain(String),
+}
+
+impl Scope {
+    fn parse(text: &str) -> Option<Self> {
+        let is_plain = WORDS.contains(&text) || OPERATIONS.contains(&text) || is_launch_hint(text);
+        if is_plain { Some(Self::Plain(text.to_owned())) } else { ResourceScope::parse(text).map(Self::Resource) }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Resource(scope) => &scope.text,
+            Self::Plain(text) => text,
+        }
+    }
+}
+
+/// `launch/` and a resource type all in lower case.
+fn is_launch_hint(text: &str) -> bool {
+    text.strip_prefix("launch/")
+        .is_some_and(|kind| !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_lowercase()))
+}
+
+/// A set of scopes that this server understands, in the order and spelling in which they were asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ScopeSet(Vec<Scope>);
+
+impl ScopeSet {
+    /// Reads a space-separated list; what is unknown, malformed, granular or repeated is left out.
+    pub fn parse(text: &str) -> Self {
+        let mut set = Self::default();
+        text.split_ascii_whitespace().filter_map(Scope::parse).for_each(|scope| set.add(scope));
+        set
+    }
+
+    fn add(&mut self, scope: Scope) {
+        if !self.has(scope.text()) {
+            self.0.push(scope);
+        }
+    }
+
+    /// Whether nothing is in it.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether some scope of `level` gives `letter` on `resource_type` (union of all scopes).
+    pub fn allows(&self, level: Level, resource_type: &str, letter: Letter) -> bool {
+        self.resources()
+            .any(|scope| scope.level == level && scope.letters.has(letter) && scope.covers_type(resource_type))
+    }
+
+    /// Whether any resource scope is of `level`.
+    pub fn has_level(&self, level: Level) -> bool {
+        self.resources().any(|scope| scope.level == level)
+    }
+
+    /// Whether this very scope is in the set, spelt like this.
+    pub fn has(&self, plain: &str) -> bool {
+        self.0.iter().any(|scope| scope.text() == plain)
+    }
+
+    /// Whether `$set-context` may be called (the client must also be a PoC).
+    pub fn allows_set_context(&self) -> bool {
+        self.has(SET_CONTEXT) || self.has(CONTEXT_ALIAS)
+    }
+
+    /// Whether `$clear-context` may be called (the client must also be a PoC).
+    pub fn allows_clear_context(&self) -> bool {
+        self.has(CLEAR_CONTEXT) || self.has(CONTEXT_ALIAS)
+    }
+
+    /// Whether a refresh token was asked for.
+    pub fn wants_refresh(&self) -> bool {
+        self.has("offline_access") || self.has("online_access")
+    }
+
+    /// What is asked for here and permitted by `limit`. A scope that is permitted whole keeps its spelling; one that is
+    /// permitted in part becomes those parts, in v2.
+    #[must_use]
+    pub fn within(&self, limit: &Self) -> Self {
+        let mut granted = Self::default();
+        for scope in &self.0 {
+            match scope {
+                Scope::Plain(text) if limit.permits_plain(text) => granted.add(scope.clone()),
+                Scope::Plain(_) => {}
+                Scope::Resource(asked) if limit.permits_whole(asked) => granted.add(scope.clone()),
+                Scope::Resource(asked) => {
+                    limit
+                        .resources()
+                        .filter_map(|one| asked.and(one))
+                        .for_each(|part| granted.add(Scope::Resource(part)));
+                }
+            }
+        }
+        granted
+    }
+
+    /// Whether everything in this set is permitted by `limit`.
+    pub fn is_within(&self, limit: &Self) -> bool {
+        self.0.iter().all(|scope| match scope {
+            Scope::Plain(text) => limit.permits_plain(text),
+            Scope::Resource(asked) => limit.permits_whole(asked),
+        })
+    }
+
+    /// The set without the resource scopes of a level that `keep` refuses.
+    #[must_use]
+    pub fn only_levels(mut self, keep: &[Level]) -> Self {
+        self.0.retain(|scope| match scope {
+            Scope::Resource(scope) => keep.contains(&scope.level),
+            Scope::Plain(_) => true,
+        });
+        self
+    }
+
+    /// The set without the words, hints and operation scopes that `keep` refuses.
+    #[must_use]
+    pub fn only_plain(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|scope| match scope {
+            Scope::Resource(_) => true,
+            Scope::Plain(text) => keep(text),
+        });
+        self
+    }
+
+    fn resources(&self) -> impl Iterator<Item = &ResourceScope> {
+        self.0.iter().filter_map(|scope| match scope {
+            Scope::Resource(scope) => Some(scope),
+            Scope::Plain(_) => None,
+        })
+    }
+
+    fn permits_plain(&self, text: &str) -> bool {
+        self.has(text)
+            || match text {
+                SET_CONTEXT | CLEAR_CONTEXT => self.has(CONTEXT_ALIAS),
+                CONTEXT_ALIAS => self.has(SET_CONTEXT) && self.has(CLEAR_CONTEXT),
+                _ => false,
+            }
+    }
+
+    /// Whether the union of this set gives every letter of `asked` on all of its types.
+    fn permits_whole(&self, asked: &ResourceScope) -> bool {
+        Letter::ALL.into_iter().filter(|letter| asked.letters.has(*letter)).all(|letter| {
+            let one = ResourceScope::new(asked.level, asked.resource_type.clone(), Letters::of(&[letter]));
+            self.resources().any(|scope| one.is_within(scope))
+        })
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scope) in self.0.iter().enumerate() {
+            let space = if index == 0 { "" } else { " " };
+            write!(f, "{space}{}", scope.text())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a plain scope is one of HALO's operation scopes (or their alias).
+pub fn is_operation(plain: &str) -> bool {
+    OPERATIONS.contains(&plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kept(text: &str) -> String {
+        ScopeSet::parse(text).to_string()
+    }
+
+    fn granted(asked: &str, registered: &str) -> String {
+        ScopeSet::parse(asked).within(&ScopeSet::parse(registered)).to_string()
+    }
+
+    #[test]
+    fn all_31_ordered_subsets_of_cruds_are_accepted() {
+        for bits in 1..32_u8 {
+            let text = format!("patient/Observation.{}", Letters(bits));
+            assert_eq!(kept(&text), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_not_granted() {
+        for bad in [
+            "patient/Foo.rs",
+            "patient/observation.rs",
+            "patient/Observation",
+            "patient/Observation.",
+            "patient/Observation.sr",
+            "patient/Observation.dus",
+            "patient/Observation.rr",
+            "patient/Observation.x",
+            "patient/Observation.readwrite",
+            "patient/.rs",
+            "Patient/Observation.rs",
+            "any/Observation.rs",
+            "patient/*",
+            "patient/Observation.rs?category=laboratory",
+            "patient/*.rs?_tag=x",
+            "launch/ImagingStudy",
+            "launch/",
+            "OpenID",
+            "patient/DomainResource.rs",
+            "HALO/OperationDefinition/set-context",
+        ] {
+            assert_eq!(kept(bad), "", "{bad}");
+        }
+    }
+
+    #[test]
+    fn v1_words_mean_their_v2_letters_and_stay_v1_in_answers() {
+        let set = ScopeSet::parse("patient/Observation.read user/*.write system/Patient.*");
+        assert_eq!(set.to_string(), "patient/Observation.read user/*.write system/Patient.*");
+        let letters = |level, kind: &str| -> String {
+            Letter::ALL.into_iter().filter(|l| set.allows(level, kind, *l)).map(Letter::as_char).collect()
+        };
+        assert_eq!(letters(Level::Patient, "Observation"), "rs");
+        assert_eq!(letters(Level::User, "Encounter"), "cud");
+        assert_eq!(letters(Level::System, "Patient"), "cruds");
+        assert_eq!(letters(Level::Patient, "Patient"), "");
+    }
+
+    #[test]
+    fn several_scopes_unite() {
+        let set = ScopeSet::parse("patient/Observation.r patient/Observation.s");
+        assert!(set.allows(Level::Patient, "Observation", Letter::Read));
+        assert!(set.allows(Level::Patient, "Observation", Letter::Search));
+        assert!(!set.allows(Level::Patient, "Observation", Letter::Create));
+        assert!(!set.allows(Level::User, "Observation", Letter::Read));
+    }
+
+    #[test]
+    fn a_granular_scope_does_not_count_as_the_wider_one() {
+        let set = ScopeSet::parse("patient/Observation.rs?category=laboratory");
+        assert!(!set.allows(Level::Patient, "Observation", Letter::Read));
+    }
+
+    #[test]
+    fn repeated_scopes_and_extra_spaces_are_folded() {
+        assert_eq!(kept("  openid   openid\tlaunch "), "openid launch");
+    }
+
+    #[test]
+    fn a_grant_never_exceeds_the_registration() {
+        assert_eq!(granted("patient/*.cruds", "patient/*.rs"), "patient/*.rs");
+        assert_eq!(
+            granted("patient/*.rs", "patient/Patient.r patient/Observation.rs"),
+            "patient/Patient.r patient/Observation.rs"
+        );
+        assert_eq!(granted("patient/Observation.read", "patient/*.rs"), "patient/Observation.read");
+        assert_eq!(granted("patient/Observation.rs", "patient/Observation.r patient/*.s"), "patient/Observation.rs");
+        assert_eq!(granted("user/*.rs", "patient/*.rs"), "");
+        assert_eq!(granted("openid fhirUser launch/patient", "openid launch/patient"), "openid launch/patient");
+        assert_eq!(granted("patient/Observation.c", "patient/Observation.rs"), "");
+    }
+
+    #[test]
+    fn the_operation_alias_stands_for_both_uris_and_needs_both() {
+        assert_eq!(granted(SET_CONTEXT, CONTEXT_ALIAS), SET_CONTEXT);
+        assert_eq!(granted(CONTEXT_ALIAS, SET_CONTEXT), "");
+        assert_eq!(granted(CONTEXT_ALIAS, &format!("{SET_CONTEXT} {CLEAR_CONTEXT}")), CONTEXT_ALIAS);
+        assert!(ScopeSet::parse(CONTEXT_ALIAS).allows_set_context());
+        assert!(ScopeSet::parse(CONTEXT_ALIAS).allows_clear_context());
+        assert!(!ScopeSet::parse(SET_CONTEXT).allows_clear_context());
+    }
+
+    fn any_scope() -> impl Strategy<Value = String> {
+        ("(patient|user|system)", "(Patient|Observation|\\*)", "(read|write|\\*|c?r?u?d?s?)")
+            .prop_map(|(level, kind, letters)| format!("{level}/{kind}.{letters}"))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_granted_was_asked_for_and_is_registered(
+            asked in prop::collection::vec(any_scope(), 0..4), registered in prop::collection::vec(any_scope(), 0..4),
+        ) {
+            let (asked, registered) = (ScopeSet::parse(&asked.join(" ")), ScopeSet::parse(&registered.join(" ")));
+            let granted = asked.within(&registered);
+            for level in Level::ALL {
+                for kind in ["Patient", "Observation", "Encounter"] {
+                    for letter in Letter::ALL {
+                        let both = asked.allows(level, kind, letter) && registered.allows(level, kind, letter);
+                        prop_assert_eq!(granted.allows(level, kind, letter), both);
+                    }
+                }
+            }
+            prop_assert!(granted.is_within(&registered));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC*") {
+            let set = ScopeSet::parse(&text);
+            prop_assert_eq!(ScopeSet::parse(&set.to_string()).to_string(), set.to_string());
+        }
+    }
+}

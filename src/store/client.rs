@@ -1,0 +1,162 @@
+//! Registered clients: apps, point-of-care systems and backend services.
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Result, Tx};
+use crate::smart::client::Registration;
+pub use crate::smart::client::{AuthMethod, Role};
+
+const INSERT: &str = "insert into client (client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri,
+    redirect_uris, loopback_redirects, scope, origins, enabled, created_at, updated_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)";
+const FIND: &str = "select client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri, redirect_uris,
+    loopback_redirects, scope, origins, enabled from client where client_id = $1";
+const LIST: &str = "select client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri, redirect_uris,
+    loopback_redirects, scope, origins, enabled from client order by client_id";
+const SET_ENABLED: &str = "update client set enabled = $2, updated_at = $3 where client_id = $1";
+const ORIGIN_IS_KNOWN: &str = "select exists (select 1 from client where enabled and origins @> array[$1])";
+
+/// A registered client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Client {
+    /// What the client sends; for an app also its `appID`.
+    pub client_id: String,
+    /// What people see.
+    pub name: String,
+    /// What the client is.
+    pub role: Role,
+    /// The organisation of a PoC (above 0); 0 for apps and services.
+    pub tenant: i64,
+    /// How it proves who it is.
+    pub auth_method: AuthMethod,
+    /// [`crate::id::token_digest`] of the secret, for `client_secret_basic`.
+    pub secret_digest: Option<Vec<u8>>,
+    /// Public keys (RFC 7517 set), for `private_key_jwt`.
+    pub jwks: Option<Value>,
+    /// Where the keys are published instead.
+    pub jwks_uri: Option<String>,
+    /// Where authorizations may be sent, exactly.
+    pub redirect_uris: Vec<String>,
+    /// Whether patterns such as `http://127.0.0.1:*` count in `redirect_uris`. Demonstrations only.
+    pub loopback_redirects: bool,
+    /// The widest scope it may be granted, space-separated.
+    pub scope: String,
+    /// Web origins whose pages may call the server, `https://host[:port]`.
+    pub origins: Vec<String>,
+    /// A disabled client gets no token, and its tokens have stopped working.
+    pub enabled: bool,
+}
+
+impl Client {
+    /// The parts that [`Registration::check`] judges; whoever registers a client calls it first.
+    pub fn registration(&self) -> Registration<'_> {
+        Registration {
+            client_id: &self.client_id,
+            role: self.role,
+            tenant: self.tenant,
+            auth_method: self.auth_method,
+            has_secret: self.secret_digest.is_some(),
+            jwks: self.jwks.as_ref(),
+            jwks_uri: self.jwks_uri.as_deref(),
+            redirect_uris: &self.redirect_uris,
+            loopback_redirects: self.loopback_redirects,
+            scope: &self.scope,
+            origins: &self.origins,
+        }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    client_id: String,
+    name: String,
+    role: String,
+    tenant: i64,
+    auth_method: String,
+    secret_digest: Option<Vec<u8>>,
+    jwks: Option<Value>,
+    jwks_uri: Option<String>,
+    redirect_uris: Vec<String>,
+    loopback_redirects: bool,
+    scope: String,
+    origins: Vec<String>,
+    enabled: bool,
+}
+
+impl TryFrom<Row> for Client {
+    type Error = super::Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            role: role(&row.role)?,
+            auth_method: AuthMethod::parse(&row.auth_method).ok_or_else(|| unknown_word(&row.auth_method))?,
+            client_id: row.client_id,
+            name: row.name,
+            tenant: row.tenant,
+            secret_digest: row.secret_digest,
+            jwks: row.jwks,
+            jwks_uri: row.jwks_uri,
+            redirect_uris: row.redirect_uris,
+            loopback_redirects: row.loopback_redirects,
+            scope: row.scope,
+            origins: row.origins,
+            enabled: row.enabled,
+        })
+    }
+}
+
+/// The role a row names; the column's check constraint admits no other word.
+pub(super) fn role(word: &str) -> Result<Role> {
+    Role::parse(word).ok_or_else(|| unknown_word(word))
+}
+
+fn unknown_word(word: &str) -> super::Error {
+    sqlx::Error::Decode(format!("unknown word {word:?} in a client row").into()).into()
+}
+
+/// Registers a client. Fails with [`super::Error::is_duplicate`] when the id is taken.
+pub async fn insert(tx: &mut Tx, client: &Client, now: OffsetDateTime) -> Result<()> {
+    sqlx::query(INSERT)
+        .bind(&client.client_id)
+        .bind(&client.name)
+        .bind(client.role.as_str())
+        .bind(client.tenant)
+        .bind(client.auth_method.as_str())
+        .bind(&client.secret_digest)
+        .bind(&client.jwks)
+        .bind(&client.jwks_uri)
+        .bind(&client.redirect_uris)
+        .bind(client.loopback_redirects)
+        .bind(&client.scope)
+        .bind(&client.origins)
+        .bind(client.enabled)
+        .bind(now)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The client of that id, also a disabled one.
+pub async fn find(conn: &mut PgConnection, client_id: &str) -> Result<Option<Client>> {
+    let row: Option<Row> = sqlx::query_as(FIND).bind(client_id).fetch_optional(conn).await?;
+    row.map(Client::try_from).transpose()
+}
+
+/// All clients, by id.
+pub async fn list(conn: &mut PgConnection) -> Result<Vec<Client>> {
+    let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(conn).await?;
+    rows.into_iter().map(Client::try_from).collect()
+}
+
+/// Switches a client on or off. `false` when there is none of that id.
+pub async fn set_enabled(tx: &mut Tx, client_id: &str, enabled: bool, now: OffsetDateTime) -> Result<bool> {
+    let done = sqlx::query(SET_ENABLED).bind(client_id).bind(enabled).bind(now).execute(tx.conn()).await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether some enabled client registered this web origin.
+pub async fn origin_is_known(conn: &mut PgConnection, origin: &str) -> Result<bool> {
+    Ok(sqlx::query_scalar(ORIGIN_IS_KNOWN).bind(origin).fetch_one(conn).await?)
+}

@@ -1,0 +1,268 @@
+//! Grants, and the codes and refresh tokens that belong to them. Everything about a grant ends with its context.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::client::{Role, role};
+use super::{Result, Tx};
+
+const INSERT: &str =
+    "insert into grant_row (id, client_id, user_id, context_id, scope, session_digest, auth_time, nonce,
+    created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+// One round trip on every request: the grant, and all it hangs on.
+const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.tenant, c.tenant) as tenant, g.scope,
+    g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, g.context_id as context
+  from grant_row g
+  join client c on c.client_id = g.client_id
+  left join user_account u on u.id = g.user_id
+  left join context x on x.id = g.context_id
+  where g.id = $1 and g.revoked_at is null and g.expires_at > $2 and c.enabled
+    and (g.user_id is null or u.enabled)
+    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2))";
+const DETAILS: &str =
+    "select client_id, user_id, context_id, scope, session_digest, auth_time, nonce from grant_row where id = $1";
+const EXTEND: &str = "update grant_row set expires_at = greatest(expires_at, $2) where id = $1";
+const REVOKE: &str = "update grant_row set revoked_at = $2 where id = $1 and revoked_at is null";
+const REVOKE_BY_CONTEXT: &str = "update grant_row set revoked_at = $2 where context_id = $1 and revoked_at is null";
+const REVOKE_BY_USER: &str = "update grant_row set revoked_at = $2 where user_id = $1 and revoked_at is null";
+const INSERT_CODE: &str = "insert into authorization_code (digest, grant_id, redirect_uri, code_challenge, expires_at)
+  values ($1, $2, $3, $4, $5)";
+// The lock makes two exchanges of one code come one after the other.
+const LOCK_CODE: &str = "select a.grant_id, g.client_id, a.redirect_uri, a.code_challenge, a.expires_at,
+    a.used_at is not null as used
+  from authorization_code a join grant_row g on g.id = a.grant_id where a.digest = $1 for update of a";
+const USE_CODE: &str = "update authorization_code set used_at = $2 where digest = $1";
+const INSERT_REFRESH: &str =
+    "insert into refresh_token (digest, grant_id, created_at, expires_at) values ($1, $2, $3, $4)";
+const LOCK_REFRESH_IF_FREE: &str = "select r.grant_id, g.client_id, r.expires_at, r.used_at is not null as used
+  from refresh_token r join grant_row g on g.id = r.grant_id where r.digest = $1 for update of r skip locked";
+const LOCK_REFRESH: &str = "select r.grant_id, g.client_id, r.expires_at, r.used_at is not null as used
+  from refresh_token r join grant_row g on g.id = r.grant_id where r.digest = $1 for update of r";
+const FIND_REFRESH: &str = "select r.grant_id, g.client_id, r.expires_at, r.used_at is not null as used
+  from refresh_token r join grant_row g on g.id = r.grant_id where r.digest = $1";
+const USE_REFRESH: &str = "update refresh_token set used_at = $2 where digest = $1";
+const SWEEP: &str = "delete from grant_row where expires_at < $1";
+
+/// A grant whose every condition holds at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveGrant {
+    /// The `gid` of its access tokens.
+    pub grant_id: Uuid,
+    pub client_id: String,
+    pub client_role: Role,
+    /// The context's tenant, else the client's.
+    pub tenant: i64,
+    /// The granted scope, space-separated.
+    pub scope: String,
+    /// For whom it acts; `None` for `client_credentials`.
+    pub user_id: Option<Uuid>,
+    /// That user's login name.
+    pub user_name: Option<String>,
+    /// That user as a FHIR resource, `Type/id`: as named by the launch, else as linked with the account.
+    pub fhir_user: Option<String>,
+    /// The launch context it lives and dies with.
+    pub context: Option<Uuid>,
+}
+
+#[derive(sqlx::FromRow)]
+struct LiveRow {
+    grant_id: Uuid,
+    client_id: String,
+    role: String,
+    tenant: i64,
+    scope: String,
+    user_id: Option<Uuid>,
+    user_name: Option<String>,
+    fhir_user: Option<String>,
+    context: Option<Uuid>,
+}
+
+/// A grant as it is made.
+#[derive(Clone, Debug)]
+pub struct NewGrant<'a> {
+    pub id: Uuid,
+    pub client_id: &'a str,
+    pub user_id: Option<Uuid>,
+    pub context: Option<Uuid>,
+    /// Space-separated.
+    pub scope: &'a str,
+    /// SHA-256 of the session cookie that must still be good to refresh (`online_access`).
+    pub session_digest: Option<&'a [u8]>,
+    /// When the user signed in.
+    pub auth_time: Option<OffsetDateTime>,
+    /// OpenID Connect `nonce`.
+    pub nonce: Option<&'a str>,
+    /// After this nothing can be done with it.
+    pub expires_at: OffsetDateTime,
+}
+
+/// What the token endpoint needs of a grant besides [`LiveGrant`].
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Details {
+    pub client_id: String,
+    pub user_id: Option<Uuid>,
+    pub context_id: Option<Uuid>,
+    pub scope: String,
+    pub session_digest: Option<Vec<u8>>,
+    pub auth_time: Option<OffsetDateTime>,
+    pub nonce: Option<String>,
+}
+
+/// A code as it was issued.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Code {
+    pub grant_id: Uuid,
+    pub client_id: String,
+    pub redirect_uri: String,
+    pub code_challenge: String,
+    pub expires_at: OffsetDateTime,
+    /// Exchanged before.
+    pub used: bool,
+}
+
+/// A refresh token as it was issued.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Refresh {
+    pub grant_id: Uuid,
+    pub client_id: String,
+    pub expires_at: OffsetDateTime,
+    /// Exchanged before.
+    pub used: bool,
+}
+
+/// Stores a grant.
+pub async fn insert(tx: &mut Tx, grant: &NewGrant<'_>, now: OffsetDateTime) -> Result<()> {
+    sqlx::query(INSERT)
+        .bind(grant.id)
+        .bind(grant.client_id)
+        .bind(grant.user_id)
+        .bind(grant.context)
+        .bind(grant.scope)
+        .bind(grant.session_digest)
+        .bind(grant.auth_time)
+        .bind(grant.nonce)
+        .bind(now)
+        .bind(grant.expires_at)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// The grant, if it was not revoked and has not expired, its client and user are enabled, and its context lives.
+pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> Result<Option<LiveGrant>> {
+    let row: Option<LiveRow> = sqlx::query_as(LIVE).bind(grant).bind(now).fetch_optional(conn).await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(LiveGrant {
+        grant_id: row.grant_id,
+        client_id: row.client_id,
+        client_role: role(&row.role)?,
+        tenant: row.tenant,
+        scope: row.scope,
+        user_id: row.user_id,
+        user_name: row.user_name,
+        fhir_user: row.fhir_user,
+        context: row.context,
+    }))
+}
+
+/// The rest of a grant, alive or not.
+pub async fn details(conn: &mut PgConnection, grant: Uuid) -> Result<Option<Details>> {
+    Ok(sqlx::query_as(DETAILS).bind(grant).fetch_optional(conn).await?)
+}
+
+/// Lets a grant live until `expires_at` at least.
+pub async fn extend(tx: &mut Tx, grant: Uuid, expires_at: OffsetDateTime) -> Result<()> {
+    sqlx::query(EXTEND).bind(grant).bind(expires_at).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Ends a grant with its code, refresh tokens and access tokens. `false` when it had ended.
+pub async fn revoke(tx: &mut Tx, grant: Uuid, now: OffsetDateTime) -> Result<bool> {
+    Ok(sqlx::query(REVOKE).bind(grant).bind(now).execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+/// Ends every grant of a context; gives their number. `$clear-context` and expiry call it.
+pub async fn revoke_by_context(tx: &mut Tx, context: Uuid, now: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(REVOKE_BY_CONTEXT).bind(context).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Ends every grant of a person; gives their number.
+pub async fn revoke_by_user(tx: &mut Tx, user: Uuid, now: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(REVOKE_BY_USER).bind(user).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// What a code is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct NewCode<'a> {
+    pub digest: &'a [u8],
+    pub grant: Uuid,
+    pub redirect_uri: &'a str,
+    /// PKCE, S256.
+    pub code_challenge: &'a str,
+    pub expires_at: OffsetDateTime,
+}
+
+/// Stores a code.
+pub async fn insert_code(tx: &mut Tx, code: &NewCode<'_>) -> Result<()> {
+    sqlx::query(INSERT_CODE)
+        .bind(code.digest)
+        .bind(code.grant)
+        .bind(code.redirect_uri)
+        .bind(code.code_challenge)
+        .bind(code.expires_at)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// A code, used or not, held until the transaction ends.
+pub async fn lock_code(tx: &mut Tx, digest: &[u8]) -> Result<Option<Code>> {
+    Ok(sqlx::query_as(LOCK_CODE).bind(digest).fetch_optional(tx.conn()).await?)
+}
+
+/// Marks a code as exchanged.
+pub async fn use_code(tx: &mut Tx, digest: &[u8], now: OffsetDateTime) -> Result<()> {
+    sqlx::query(USE_CODE).bind(digest).bind(now).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Stores a refresh token and lets its grant live as long.
+pub async fn insert_refresh(
+    tx: &mut Tx,
+    digest: &[u8],
+    grant: Uuid,
+    now: OffsetDateTime,
+    expires_at: OffsetDateTime,
+) -> Result<()> {
+    sqlx::query(INSERT_REFRESH).bind(digest).bind(grant).bind(now).bind(expires_at).execute(tx.conn()).await?;
+    extend(tx, grant, expires_at).await
+}
+
+/// A refresh token, held until the transaction ends, and whether another request was exchanging it at this very moment.
+///
+/// The difference matters: a token that comes back later was stolen or lost; two requests at once are one impatient client.
+pub async fn lock_refresh(tx: &mut Tx, digest: &[u8]) -> Result<Option<(Refresh, bool)>> {
+    let free: Option<Refresh> = sqlx::query_as(LOCK_REFRESH_IF_FREE).bind(digest).fetch_optional(tx.conn()).await?;
+    if let Some(refresh) = free {
+        return Ok(Some((refresh, false)));
+    }
+    let held: Option<Refresh> = sqlx::query_as(LOCK_REFRESH).bind(digest).fetch_optional(tx.conn()).await?;
+    Ok(held.map(|refresh| (refresh, true)))
+}
+
+/// A refresh token, used or not.
+pub async fn find_refresh(conn: &mut PgConnection, digest: &[u8]) -> Result<Option<Refresh>> {
+    Ok(sqlx::query_as(FIND_REFRESH).bind(digest).fetch_optional(conn).await?)
+}
+
+/// Marks a refresh token as exchanged.
+pub async fn use_refresh(tx: &mut Tx, digest: &[u8], now: OffsetDateTime) -> Result<()> {
+    sqlx::query(USE_REFRESH).bind(digest).bind(now).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Removes grants that expired before `before`, with their codes and refresh tokens.
+pub async fn sweep(tx: &mut Tx, before: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(SWEEP).bind(before).execute(tx.conn()).await?.rows_affected())
+}
