@@ -1,1 +1,3 @@
 //! Topics, notifications and channels.
+
+pub mod change;
