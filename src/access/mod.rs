@@ -1,1 +1,7 @@
 //! Who the caller is, what is permitted, what is audited.
+
+pub mod caller;
+pub mod permit;
+
+pub use caller::{Caller, LaunchContext};
+pub use permit::{Act, Denied, Permit, authorize};

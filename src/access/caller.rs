@@ -1,0 +1,83 @@
+//! The caller of a request: a verified token whose grant, client and context are alive.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::{
+    smart::scope::ScopeSet,
+    store::{self, client::Role},
+};
+
+/// The launch that a token belongs to.
+#[derive(Clone, Debug)]
+pub struct LaunchContext {
+    /// The context's row id.
+    pub id: Uuid,
+    /// The tenant of its PoC.
+    pub tenant: i64,
+    /// The PoC whose Subscriptions hear of changes.
+    pub poc_client: String,
+    /// Bare id of the Patient in context.
+    pub patient: Option<String>,
+    /// `Type/id` of the launching user.
+    pub fhir_user: Option<String>,
+}
+
+/// Who calls, as checked in the database at this request.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The registered client.
+    pub client_id: String,
+    /// What kind of client it is.
+    pub role: Role,
+    /// The PoC's organisation; 0 for apps outside a launch and services.
+    pub tenant: i64,
+    /// The signed-in user, if any.
+    pub user_id: Option<Uuid>,
+    /// The grant behind the token.
+    pub grant_id: Uuid,
+    /// What was granted.
+    pub scopes: ScopeSet,
+    /// The launch, for app tokens.
+    pub launch: Option<LaunchContext>,
+    /// `X-Request-Id` of this request.
+    pub request_id: Option<String>,
+}
+
+impl Caller {
+    /// The caller behind the grant id and scope of a verified token; `None` when its grant, client, user or context has
+    /// ended.
+    pub async fn identify(
+        conn: &mut PgConnection,
+        grant: Uuid,
+        scope: &str,
+        now: OffsetDateTime,
+    ) -> store::Result<Option<Self>> {
+        let Some(grant) = store::grant::live(conn, grant, now).await? else { return Ok(None) };
+        let launch = match grant.context {
+            None => None,
+            Some(id) => match store::context::find(conn, id).await? {
+                Some(context) if context.is_alive(now) => Some(LaunchContext {
+                    id,
+                    tenant: context.tenant,
+                    poc_client: context.poc_client,
+                    patient: context.patient,
+                    fhir_user: context.fhir_user,
+                }),
+                _ => return Ok(None),
+            },
+        };
+        Ok(Some(Self {
+            client_id: grant.client_id,
+            role: grant.client_role,
+            tenant: grant.tenant,
+            user_id: grant.user_id,
+            grant_id: grant.grant_id,
+            // The token may carry less than the grant after a narrowed refresh.
+            scopes: ScopeSet::parse(scope),
+            launch,
+            request_id: None,
+        }))
+    }
+}
