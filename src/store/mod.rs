@@ -9,6 +9,7 @@ pub mod grant;
 pub mod intent;
 pub mod key;
 pub mod login;
+pub mod provision;
 pub mod resource;
 pub mod user;
 

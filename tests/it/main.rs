@@ -1,1 +1,5 @@
-//! The integration tests.
+//! The integration tests: one binary, a file per capability.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test fails like the test")]
+
+mod embedded;
+mod support;
