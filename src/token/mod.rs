@@ -1,1 +1,9 @@
 //! Signing and checking JWTs.
+//!
+//! Everything this server signs is RS256 under the keys of [`key_set`]; what clients sign to prove who they are is
+//! checked by [`assertion`]. Times are judged against the caller's `now`, never against the operating system's clock.
+
+pub mod access_token;
+pub mod assertion;
+pub mod id_token;
+pub mod key_set;
