@@ -1,3 +1,12 @@
 //! Topics, notifications and channels.
 
 pub mod change;
+pub mod channel;
+pub mod delivery;
+pub mod filter;
+pub mod header;
+mod reader;
+pub mod request;
+pub mod status;
+pub mod topic;
+pub mod trigger;

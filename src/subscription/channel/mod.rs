@@ -1,0 +1,3 @@
+//! The channels a notification can take.
+
+pub mod rest_hook;
