@@ -3,4 +3,7 @@
 //! Nothing here reads a clock, a database or a socket.
 
 pub mod client;
+pub mod discovery;
+pub mod launch;
+pub mod pkce;
 pub mod scope;

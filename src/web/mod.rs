@@ -1,1 +1,3 @@
 //! The axum pieces both surfaces share.
+
+pub mod cors;

@@ -1,0 +1,114 @@
+//! The two discovery documents: what is listed here works, and a test probes each entry.
+
+use serde_json::{Value, json};
+
+use super::pkce;
+use super::scope::{CLEAR_CONTEXT, CONTEXT_ALIAS, SET_CONTEXT};
+
+/// SMART capabilities (App Launch 2.1.0, "Conformance"). Together they hold the set "Clinician Access for EHR Launch".
+const CAPABILITIES: [&str; 16] = [
+    "launch-ehr",
+    "authorize-post",
+    "client-public",
+    "client-confidential-symmetric",
+    "client-confidential-asymmetric",
+    "sso-openid-connect",
+    "context-banner",
+    "context-style",
+    "context-ehr-patient",
+    "context-ehr-encounter",
+    "permission-offline",
+    "permission-online",
+    "permission-patient",
+    "permission-user",
+    "permission-v1",
+    "permission-v2",
+];
+const SCOPES: [&str; 14] = [
+    "openid",
+    "fhirUser",
+    "profile",
+    "launch",
+    "launch/patient",
+    "launch/encounter",
+    "offline_access",
+    "online_access",
+    "patient/*.cruds",
+    "user/*.cruds",
+    "system/*.cruds",
+    SET_CONTEXT,
+    CLEAR_CONTEXT,
+    CONTEXT_ALIAS,
+];
+const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", "client_credentials"];
+/// SMART's list names only proofs; OpenID Connect's also names their absence.
+const PROOFS: [&str; 2] = ["client_secret_basic", "private_key_jwt"];
+const AUTH_METHODS: [&str; 3] = ["none", "client_secret_basic", "private_key_jwt"];
+const ASSERTION_ALGORITHMS: [&str; 2] = ["RS384", "ES384"];
+
+/// `[base]/.well-known/smart-configuration`. `issuer` is the server's public URL, without a slash at the end.
+pub fn smart_configuration(issuer: &str) -> Value {
+    let mut document = shared(issuer);
+    document["capabilities"] = json!(CAPABILITIES);
+    document
+}
+
+/// `[issuer]/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 3).
+pub fn openid_configuration(issuer: &str) -> Value {
+    let mut document = shared(issuer);
+    document["token_endpoint_auth_methods_supported"] = json!(AUTH_METHODS);
+    document["response_modes_supported"] = json!(["query"]);
+    document["subject_types_supported"] = json!(["public"]);
+    document["id_token_signing_alg_values_supported"] = json!(["RS256"]);
+    document["claims_supported"] =
+        json!(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "name", "preferred_username"]);
+    document["prompt_values_supported"] = json!(["none", "login"]);
+    document["ui_locales_supported"] = json!(["en", "fr"]);
+    document["claims_parameter_supported"] = json!(false);
+    document["request_parameter_supported"] = json!(false);
+    document["request_uri_parameter_supported"] = json!(false);
+    document
+}
+
+fn shared(issuer: &str) -> Value {
+    json!({
+        "issuer": issuer,
+        "jwks_uri": format!("{issuer}/jwks"),
+        "authorization_endpoint": format!("{issuer}/authorize"),
+        "token_endpoint": format!("{issuer}/token"),
+        "introspection_endpoint": format!("{issuer}/introspect"),
+        "revocation_endpoint": format!("{issuer}/revoke"),
+        "grant_types_supported": GRANT_TYPES,
+        "response_types_supported": ["code"],
+        "scopes_supported": SCOPES,
+        "code_challenge_methods_supported": [pkce::METHOD],
+        "token_endpoint_auth_methods_supported": PROOFS,
+        "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smart::scope::ScopeSet;
+
+    #[test]
+    fn every_advertised_scope_is_understood() {
+        for scope in SCOPES {
+            assert_eq!(ScopeSet::parse(scope).to_string(), scope);
+        }
+    }
+
+    #[test]
+    fn every_endpoint_is_absolute_and_the_issuer_is_the_same_in_both() {
+        let (smart, openid) =
+            (smart_configuration("https://sofa.example"), openid_configuration("https://sofa.example"));
+        assert_eq!(smart["issuer"], openid["issuer"]);
+        for (name, value) in smart.as_object().unwrap() {
+            if name.ends_with("_endpoint") || name == "jwks_uri" {
+                assert!(value.as_str().unwrap().starts_with("https://sofa.example/"), "{name}");
+            }
+        }
+        assert_eq!(smart["code_challenge_methods_supported"], json!(["S256"]));
+    }
+}

@@ -1,0 +1,49 @@
+//! Which browser pages may call which endpoints (SMART App Launch 2.1.0, "CORS").
+
+use axum::http::{HeaderName, HeaderValue, Method, header, request::Parts};
+use sqlx::PgPool;
+use std::time::Duration;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use crate::store;
+
+/// How long a browser may remember a preflight answer.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// For what everybody may read without credentials: discovery, keys, the CapabilityStatement.
+pub fn anyone() -> CorsLayer {
+    CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]).allow_headers(Any).max_age(MAX_AGE)
+}
+
+/// For tokens and FHIR: only pages of an origin that an enabled client registered. Without cookies: whoever calls these
+/// brings a token, a secret or a code.
+pub fn registered_origins(pool: PgPool) -> CorsLayer {
+    let is_registered = move |origin: HeaderValue, _: &Parts| async move {
+        let Ok(origin) = origin.to_str() else { return false };
+        let Ok(mut conn) = pool.acquire().await else { return false };
+        store::client::origin_is_known(&mut conn, origin).await.unwrap_or(false)
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::async_predicate(is_registered))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::ACCEPT,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("if-none-exist"),
+            HeaderName::from_static("prefer"),
+            HeaderName::from_static("x-request-id"),
+        ])
+        .expose_headers([
+            header::CONTENT_LOCATION,
+            header::ETAG,
+            header::LAST_MODIFIED,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            HeaderName::from_static("x-request-id"),
+        ])
+        .max_age(MAX_AGE)
+}
