@@ -19,6 +19,9 @@ const USER: &str = "sofa";
 /// Longest path of a unix socket, with room for the temporary names of Postgres.
 const LONGEST_SOCKET: usize = 100;
 
+/// Above the highest process number of any system.
+const NO_PROCESS: &str = "4194305";
+
 /// A folder with everything of one Postgres: data, log, socket. Its mode is 0700, so that connections need no password.
 #[derive(Clone, Debug)]
 pub struct Cluster {
@@ -107,19 +110,24 @@ impl Cluster {
         Ok(())
     }
 
-    /// Removes the pid file of a Postgres that was killed, when its number now belongs to another process (Postgres itself
-    /// sees only whether *some* process has it). Gives the pid when it is alive and ours.
+    /// The pid in the pid file, when it is alive and a Postgres of this folder.
+    ///
+    /// After a crash the number may by now belong to another process, and Postgres, which sees only that *some* process has
+    /// it, would refuse to start. Then the number is replaced by one that no process has. The rest of the file stays: with it
+    /// Postgres finds out whether back ends of the crashed one are still writing.
     pub fn running(&self) -> Result<Option<u32>> {
         let file = self.data().join("postmaster.pid");
         let Ok(text) = std::fs::read_to_string(&file) else { return Ok(None) };
-        let pid = text.lines().next().and_then(|line| line.trim().parse::<u32>().ok());
-        match pid.filter(|pid| is_postgres_of(*pid, &self.data())) {
-            Some(pid) => Ok(Some(pid)),
-            None => {
-                std::fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))?;
-                Ok(None)
-            }
+        let first = text.lines().next().unwrap_or_default();
+        let pid = first.trim().parse::<u32>().ok();
+        if let Some(pid) = pid.filter(|pid| is_postgres_of(*pid, &self.data())) {
+            return Ok(Some(pid));
         }
+        if first != NO_PROCESS {
+            std::fs::write(&file, format!("{NO_PROCESS}{}", &text[first.len()..]))
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(None)
     }
 
     /// Starts Postgres under `script`, a `/bin/sh` script that gets the command as its arguments and decides when to stop
@@ -156,7 +164,7 @@ impl Cluster {
                 Err(problem) => problem,
             };
             if ended() {
-                return Err(anyhow!("Postgres ended:\n{}", self.log_end()));
+                return Err(anyhow!("Postgres ended before it took a connection:\n{}", self.log_end()));
             }
             if begun.elapsed() > patience {
                 let seconds = patience.as_secs();
@@ -164,6 +172,11 @@ impl Cluster {
             }
             tokio::time::sleep(Duration::from_millis(15)).await;
         }
+    }
+
+    /// Whether the last start failed because back ends of a killed Postgres are still there. They end by themselves.
+    pub fn has_orphans(&self) -> bool {
+        self.log_end().contains("pre-existing shared memory block")
     }
 
     /// The last lines of the log.

@@ -127,9 +127,18 @@ impl Embedded {
             Ok((cluster, initialised))
         });
         let (cluster, initialised) = prepared.await??;
-        let owned = start_process(&cluster, lock)?;
-        let ended = owned.ended.clone();
-        cluster.wait_until_ready(|| ended.is_cancelled(), PATIENCE).await?;
+        let begun = Instant::now();
+        let owned = loop {
+            let owned = start_process(&cluster, lock.try_clone()?)?;
+            let ended = owned.ended.clone();
+            match cluster.wait_until_ready(|| ended.is_cancelled(), PATIENCE).await {
+                Ok(()) => break owned,
+                Err(_) if cluster.has_orphans() && begun.elapsed() < ENDING => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
         if initialised {
             cluster.sync_in_background()?;
         }
