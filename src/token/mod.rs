@@ -7,3 +7,4 @@ pub mod access_token;
 pub mod assertion;
 pub mod id_token;
 pub mod key_set;
+pub mod password;
