@@ -5,6 +5,7 @@ pub mod channel;
 pub mod delivery;
 pub mod filter;
 pub mod header;
+pub mod notification;
 mod reader;
 pub mod request;
 pub mod status;
