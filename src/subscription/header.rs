@@ -81,7 +81,7 @@ pub fn check(line: &str) -> Result<(HeaderName, HeaderValue), String> {
     if RESERVED.contains(&name.as_str()) {
         return Err(format!("the header '{name}' is set by the server and cannot be chosen"));
     }
-    let mut value = HeaderValue::from_str(value.trim())
+    let mut value = HeaderValue::from_str(value.trim_matches([' ', '\t']))
         .map_err(|_| format!("the value of header '{name}' holds characters that HTTP does not allow"))?;
     value.set_sensitive(true);
     Ok((name, value))

@@ -3,6 +3,7 @@
 pub mod change;
 pub mod channel;
 pub mod delivery;
+pub mod document;
 pub mod filter;
 pub mod header;
 pub mod notification;

@@ -307,8 +307,8 @@ fn advice(content: Content) -> Vec<Issue> {
     }
     let text = "notifications are delivered before the change is committed: their receiver cannot read the change at that \
                 moment; only full-resource shows it";
-    vec![
-        Issue { code: IssueType::Informational, ..Issue::warning(IssueType::Informational, text) }
-            .at("Subscription.channel.payload.extension"),
-    ]
+    vec![Issue::warning(IssueType::Informational, text).at("Subscription.channel.payload.extension")]
 }
+
+#[cfg(test)]
+mod tests;
