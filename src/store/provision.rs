@@ -1,10 +1,16 @@
-//! Databases of one Postgres: made, and made again. For the embedded Postgres and the demonstration only.
+//! The Postgres itself: its version, and the databases of an embedded one, made and made again.
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::Result;
 
 const EXISTS: &str = "select exists (select from pg_database where datname = $1)";
+const VERSION: &str = "select current_setting('server_version_num')::int";
+
+/// The version of the server: 150018 is 15.18.
+pub async fn version(pool: &PgPool) -> Result<i32> {
+    Ok(sqlx::query_scalar(VERSION).fetch_one(pool).await?)
+}
 
 /// Makes `database` unless it is there. Two processes may ask at once.
 pub async fn ensure(conn: &mut PgConnection, database: &str) -> Result<()> {

@@ -1,0 +1,68 @@
+//! The database of a command: the configured one, or the embedded Postgres.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::config::{self, Config};
+use crate::embedded::Embedded;
+use crate::store;
+
+/// Name of the database in the embedded Postgres.
+const DATABASE: &str = "sofa";
+
+/// The oldest Postgres that will do, as it numbers itself.
+const OLDEST: i32 = 140_000;
+
+/// A migrated database.
+pub(super) struct Opened {
+    /// With the master key filled in.
+    pub config: Config,
+    pub pool: PgPool,
+    /// Stops when this is dropped, if it was started here.
+    pub embedded: Option<Embedded>,
+}
+
+/// Connects, starting the embedded Postgres if it is needed, and brings the schema up to date.
+pub(super) async fn open(mut config: Config) -> Result<Opened> {
+    let (options, embedded) = match &config.database.url {
+        Some(url) => {
+            // The parser's message could repeat the password.
+            let options = url.expose().parse::<PgConnectOptions>();
+            (options.map_err(|_| anyhow::anyhow!("database.url is not a Postgres URL"))?, None)
+        }
+        None => {
+            let embedded = Embedded::start(&config.embedded).await.context("the embedded Postgres cannot be used")?;
+            if config.security.master_key.is_none() {
+                config.security.master_key = Some(embedded.master_key()?);
+            }
+            (embedded.ensure_database(DATABASE).await?, Some(embedded))
+        }
+    };
+    migrate(&options, &config.database).await?;
+    let pool = store::pool(options, &limits(&config.database));
+    Ok(Opened { config, pool, embedded })
+}
+
+fn limits(database: &config::Database) -> store::PoolLimits {
+    store::PoolLimits {
+        max_connections: database.max_connections,
+        acquire_timeout: database.acquire_timeout,
+        statement_timeout: database.statement_timeout,
+    }
+}
+
+/// Without a limit on the time of a statement: a migration may be long, and another replica's longer.
+async fn migrate(options: &PgConnectOptions, database: &config::Database) -> Result<()> {
+    let unlimited = store::PoolLimits { max_connections: 1, statement_timeout: Duration::ZERO, ..limits(database) };
+    let pool = store::pool(options.clone(), &unlimited);
+    let version = store::provision::version(&pool).await.context("the database cannot be reached")?;
+    if version < OLDEST {
+        bail!("the database is Postgres {}; 14 is the oldest that will do", version / 10_000);
+    }
+    store::migrate(&pool).await.context("the database schema cannot be brought up to date")?;
+    pool.close().await;
+    Ok(())
+}
