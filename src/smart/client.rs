@@ -180,6 +180,11 @@ pub fn redirect_is_registered(requested: &str, registered: &[String], loopback_p
         || (loopback_patterns && registered.iter().any(|pattern| matches_loopback(requested, pattern)))
 }
 
+/// Whether a redirect URI or an origin is one that [`LOOPBACK_PATTERNS`] mean.
+pub fn is_loopback(address: &str) -> bool {
+    LOOPBACK_PATTERNS.iter().any(|pattern| matches_loopback(address, pattern))
+}
+
 fn matches_loopback(requested: &str, pattern: &str) -> bool {
     let (Some(pattern), Ok(url)) = (pattern.strip_suffix(":*"), Url::parse(requested)) else { return false };
     let Ok(pattern) = Url::parse(pattern) else { return false };

@@ -5,8 +5,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Result, Tx};
-use crate::smart::client::Registration;
 pub use crate::smart::client::{AuthMethod, Role};
+use crate::smart::client::{Registration, is_loopback};
 
 const INSERT: &str = "insert into client (client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri,
     redirect_uris, loopback_redirects, scope, origins, enabled, created_at, updated_at)
@@ -16,7 +16,8 @@ const FIND: &str = "select client_id, name, role, tenant, auth_method, secret_di
 const LIST: &str = "select client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri, redirect_uris,
     loopback_redirects, scope, origins, enabled from client order by client_id";
 const SET_ENABLED: &str = "update client set enabled = $2, updated_at = $3 where client_id = $1";
-const ORIGIN_IS_KNOWN: &str = "select exists (select 1 from client where enabled and origins @> array[$1])";
+const ORIGIN_IS_KNOWN: &str = "select exists (select 1 from client where enabled and origins @> array[$1])
+    or ($2 and exists (select 1 from client where enabled and loopback_redirects))";
 
 /// A registered client.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +157,8 @@ pub async fn set_enabled(tx: &mut Tx, client_id: &str, enabled: bool, now: Offse
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether some enabled client registered this web origin.
+/// Whether some enabled client registered this web origin, or one on this machine is meant by a demonstration client's
+/// loopback patterns.
 pub async fn origin_is_known(conn: &mut PgConnection, origin: &str) -> Result<bool> {
-    Ok(sqlx::query_scalar(ORIGIN_IS_KNOWN).bind(origin).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar(ORIGIN_IS_KNOWN).bind(origin).bind(is_loopback(origin)).fetch_one(conn).await?)
 }

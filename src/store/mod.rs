@@ -85,6 +85,16 @@ pub struct PoolLimits {
     pub statement_timeout: Duration,
 }
 
+impl From<&crate::config::Database> for PoolLimits {
+    fn from(config: &crate::config::Database) -> Self {
+        Self {
+            max_connections: config.max_connections,
+            acquire_timeout: config.acquire_timeout,
+            statement_timeout: config.statement_timeout,
+        }
+    }
+}
+
 /// A pool on `options`. Connects lazily, so that a start does not depend on the order of processes.
 pub fn pool(options: PgConnectOptions, limits: &PoolLimits) -> PgPool {
     let statement_timeout = limits.statement_timeout.as_millis().to_string();
