@@ -5,12 +5,14 @@
 pub mod audit;
 pub mod client;
 pub mod context;
+pub mod event;
 pub mod grant;
 pub mod intent;
 pub mod key;
 pub mod login;
 pub mod provision;
 pub mod resource;
+pub mod subscription;
 pub mod user;
 
 use std::time::Duration;

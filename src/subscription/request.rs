@@ -56,6 +56,11 @@ pub struct Spec {
 }
 
 impl Spec {
+    /// Reads a Spec as it is stored in `subscription.spec`.
+    pub fn stored(value: &serde_json::Value) -> Result<Self, serde_json::Error> {
+        Self::deserialize(value)
+    }
+
     /// How long one delivery may take: what the owner asked for, at most `cap`.
     pub fn timeout(&self, cap: Duration) -> Duration {
         self.timeout.map_or(cap, |seconds| Duration::from_secs(seconds.into()).min(cap))
@@ -118,7 +123,7 @@ pub struct Request {
     pub spec: Spec,
     /// `channel.header`, each line checked. Hand them to [`header::Headers`]; do not log them.
     pub headers: Vec<String>,
-    /// `off` if the client asked for it; else `requested`, whatever it wrote.
+    /// The status as the client wrote it. What it becomes is [`Request::next`].
     pub status: Status,
     /// What the owner should know although the Subscription is accepted.
     pub advice: Vec<Issue>,
@@ -136,6 +141,20 @@ impl Request {
             (None, None) => {
                 Err(Outcome::error(IssueType::Invalid, "this Subscription cannot be read").at("Subscription"))
             }
+        }
+    }
+
+    /// The status that the Subscription gets, `current` being what it was before. A client cannot declare a Subscription
+    /// active: it gets `requested`, and active by a handshake. Only one that is active already and keeps its channel stays
+    /// so, and one in error stays in error until its owner asks for more.
+    pub fn next(&self, current: Option<(Status, &Channel)>) -> Status {
+        match (self.status, current) {
+            (Status::Off, _) => Status::Off,
+            (Status::Active | Status::Error, Some((Status::Active, channel))) if *channel == self.spec.channel => {
+                Status::Active
+            }
+            (Status::Error, Some((Status::Error, _))) => Status::Error,
+            _ => Status::Requested,
         }
     }
 }
@@ -178,7 +197,7 @@ fn read(reader: &mut Reader, root: Ref<'_>, guard: &Guard, base: &str, now: Offs
             end,
         },
         headers,
-        status: if status? == Status::Off { Status::Off } else { Status::Requested },
+        status: status?,
         advice: advice(content),
     })
 }

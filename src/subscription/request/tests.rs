@@ -44,7 +44,8 @@ fn with(pointer: &str, value: Value) -> Value {
     subscription
 }
 
-fn extension(name: &str, key: &str, value: Value) -> Value {
+fn extension(name: &str, key: &str, value: impl Into<Value>) -> Value {
+    let value = value.into();
     json!([{"url": format!("{BACKPORT}/backport-{name}"), key: value}])
 }
 
@@ -85,14 +86,26 @@ fn a_complete_subscription_is_read() {
 }
 
 #[test]
-fn the_client_chooses_no_status_but_off() {
-    for (sent, made) in [
-        ("requested", Status::Requested),
-        ("active", Status::Requested),
-        ("error", Status::Requested),
-        ("off", Status::Off),
+fn a_client_switches_off_or_asks_and_a_handshake_decides() {
+    use Status::{Active, Error, Off, Requested};
+
+    let same = Channel::RestHook { endpoint: "https://poc.example/notify".to_owned() };
+    let other = Channel::RestHook { endpoint: "https://poc.example/other".to_owned() };
+    for (sent, current, next) in [
+        (Requested, None, Requested),
+        (Active, None, Requested),
+        (Error, None, Requested),
+        (Off, None, Off),
+        (Active, Some((Active, &same)), Active),
+        (Active, Some((Active, &other)), Requested),
+        (Requested, Some((Active, &same)), Requested),
+        (Active, Some((Error, &same)), Requested),
+        (Error, Some((Error, &same)), Error),
+        (Active, Some((Off, &same)), Requested),
+        (Off, Some((Active, &same)), Off),
     ] {
-        assert_eq!(read(&with("/status", json!(sent))).unwrap().status, made);
+        let request = read(&with("/status", json!(sent.as_str()))).unwrap();
+        assert_eq!(request.next(current), next, "{sent:?} after {current:?}");
     }
 }
 
