@@ -62,7 +62,7 @@ pub fn with_npm() -> Result<PathBuf> {
             .current_dir(into)
             .env("npm_config_cache", into.join("cache"))
             .output()
-            .context("npm is not on this machine either")?;
+            .context("npm cannot be run")?;
         if !npm.status.success() {
             bail!("npm pack failed: {}", String::from_utf8_lossy(&npm.stderr).trim());
         }
