@@ -149,6 +149,8 @@ create index subscription_client on subscription (client_id) where deleted_at is
 -- A durable, complete, final change set that waits for its PoC.
 create table intent (
   id uuid primary key,
+  -- The order of staging: intents that share a Subscription have their numbers in this order.
+  seq bigint generated always as identity,
   tenant bigint not null,
   context uuid not null,
   -- The app's client, user and grant, for audit and for the liveness check at APPLY.

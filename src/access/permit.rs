@@ -64,6 +64,11 @@ impl Permit {
         &self.owner
     }
 
+    /// Whether [`Permit::shows`] looks at content at all.
+    pub const fn is_limited(&self) -> bool {
+        self.patient.is_some()
+    }
+
     /// Whether a resource that is visible may also be shown: under `patient/` scopes only the patient's compartment and
     /// types that belong to no patient (Practitioner, Organization, Location).
     pub fn shows(&self, resource: &Resource, id: &str, base: &str) -> bool {

@@ -1,1 +1,88 @@
-//! One FHIR interaction per file, and the one write path.
+//! One FHIR interaction per file, free of HTTP, and the one write path ([`write`]).
+//!
+//! Every interaction demands a [`crate::access::Permit`], takes values and returns values. Its callers are many: REST,
+//! batch, transaction, `$set-context`.
+
+pub mod condition;
+pub mod create;
+pub mod delete;
+pub mod failure;
+pub mod history;
+pub mod read;
+pub mod update;
+pub mod write;
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+pub use failure::Failure;
+
+use crate::{clock::SharedClock, config::Config, fhir::json::Limits, outbound, secret::Sealer};
+
+/// What interactions work with. Cloning shares it.
+#[derive(Clone)]
+pub struct Engine(Arc<Parts>);
+
+/// The parts of an [`Engine`].
+pub struct Parts {
+    pub pool: PgPool,
+    pub clock: SharedClock,
+    pub sealer: Arc<Sealer>,
+    pub config: Arc<Config>,
+    /// The guarded HTTP client for rest-hooks.
+    pub outbound: outbound::Client,
+    /// This process among its replicas: the owner of its leases.
+    pub process: Uuid,
+    /// The FHIR base URL, without a trailing slash.
+    pub base: String,
+    /// Requests of this process that wait for an intent.
+    pub(crate) waiters: write::Waiters,
+}
+
+impl Engine {
+    /// Puts the parts together.
+    pub fn new(
+        pool: PgPool,
+        clock: SharedClock,
+        sealer: Arc<Sealer>,
+        config: Arc<Config>,
+        outbound: outbound::Client,
+    ) -> Self {
+        let base = config.server.fhir_base();
+        let process = crate::id::new_uuid();
+        let waiters = write::Waiters::default();
+        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, process, base, waiters }))
+    }
+
+    /// Now.
+    pub fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// What a request's document may cost.
+    pub fn limits(&self) -> Limits {
+        Limits { depth: self.config.fhir.max_depth }
+    }
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// One stored version, as it is answered.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    pub kind: String,
+    pub id: String,
+    pub version: i64,
+    pub updated: OffsetDateTime,
+    /// JSON text with `id` and `meta`.
+    pub body: String,
+}

@@ -36,9 +36,9 @@ const HOLDS: &str = "select id, lease_epoch from subscription
 const EXTEND: &str = "update subscription set lease_until = $4 where tenant = $1 and id = any($2) and lease_owner = $3";
 const RELEASE: &str = "update subscription set lease_owner = null, lease_until = null
   where tenant = $1 and id = any($2) and lease_owner = $3";
-const NEXT: &str = "select distinct i.id, i.created_at, min(e.number) over (partition by i.id) as number
-  from intent i join event e on e.intent = i.id and e.state = 'waiting'
-  where e.tenant = $1 and e.subscription = any($2) order by number, i.created_at limit $3";
+const NEXT: &str = "select i.id from intent i
+  where exists (select 1 from event e where e.intent = i.id and e.state = 'waiting' and e.tenant = $1 and e.subscription = any($2))
+  order by i.seq limit $3";
 const INTENT: &str = "select id, tenant, context, client_id, user_id, grant_id, request_id, state, created_at, deadline
   from intent where id = $1";
 const CHANGES: &str = "select ord, tenant, type, id, version, updated, method, body from intent_change
@@ -65,6 +65,7 @@ const ABANDON: &str = "with ended as (delete from intent where context = $1 retu
 const KEEP_EVENTS: &str = "update event set keep_until = $2 where context = $1";
 const FORGET_EVENTS: &str = "delete from event where keep_until < $1";
 const STATES: &str = "select distinct state from event where intent = $1";
+const EXISTS: &str = "select exists (select 1 from intent where id = $1)";
 const ORPHANS: &str = "select distinct s.tenant, s.id from subscription s
   join event e on e.tenant = s.tenant and e.subscription = s.id and e.state = 'waiting'
   where s.lease_until is null or s.lease_until < $1 order by 1, 2";
@@ -243,10 +244,9 @@ pub async fn release_lease(tx: &mut Tx, tenant: i64, ids: &[String], owner: Uuid
     Ok(())
 }
 
-/// The next intents that wait for these Subscriptions, in number order.
+/// The next intents that wait for these Subscriptions, in the order of their staging.
 pub async fn next(tx: &mut Tx, tenant: i64, subscriptions: &[String], limit: i64) -> Result<Vec<Uuid>> {
-    let query = sqlx::query_as::<_, (Uuid, OffsetDateTime, i64)>(NEXT).bind(tenant).bind(subscriptions).bind(limit);
-    Ok(query.fetch_all(tx.conn()).await?.into_iter().map(|(id, ..)| id).collect())
+    Ok(sqlx::query_scalar(NEXT).bind(tenant).bind(subscriptions).bind(limit).fetch_all(tx.conn()).await?)
 }
 
 /// All Subscriptions for which these intents wait.
@@ -318,6 +318,11 @@ pub async fn keep_events(tx: &mut Tx, context: Uuid, until: OffsetDateTime) -> R
 /// Removes event rows past their time.
 pub async fn forget_events(conn: &mut PgConnection, now: OffsetDateTime) -> Result<u64> {
     Ok(sqlx::query(FORGET_EVENTS).bind(now).execute(conn).await?.rows_affected())
+}
+
+/// Whether the intent has not ended yet.
+pub async fn exists(conn: &mut PgConnection, intent: Uuid) -> Result<bool> {
+    Ok(sqlx::query_scalar(EXISTS).bind(intent).fetch_one(conn).await?)
 }
 
 /// The states of an intent's events: how it ended, for a waiter whose own process did not end it.

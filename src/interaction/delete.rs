@@ -1,0 +1,28 @@
+//! delete: `DELETE [base]/[type]/[id]` (FHIR R4 http.html#delete).
+//!
+//! | situation | answer |
+//! |---|---|
+//! | deleted; was deleted; was never there or not for this caller | 204 |
+//! | `If-Match` names another version | 412 |
+//! | shared data, from a launch | 403 |
+//!
+//! Deletes notify nobody (HALO names create and modify only), so they commit in one ordinary transaction.
+
+use super::{
+    Engine, Failure,
+    write::{self, Op, Planned, Written},
+};
+use crate::access::{Caller, Permit};
+
+/// Deletes `kind/id`.
+pub async fn delete(
+    engine: &Engine,
+    caller: &Caller,
+    permit: Permit,
+    kind: &str,
+    id: &str,
+    if_match: Option<i64>,
+) -> Result<Written, Failure> {
+    let op = Op::Delete { kind: kind.to_owned(), id: id.to_owned(), if_match };
+    write::one(engine, caller, Planned::alone(permit, op)).await
+}

@@ -1,0 +1,74 @@
+//! read and vread: `GET [base]/[type]/[id]` and `GET [base]/[type]/[id]/_history/[vid]` (FHIR R4 http.html#read).
+//!
+//! | situation | answer |
+//! |---|---|
+//! | visible | the version |
+//! | unknown, or not for this caller | 404 |
+//! | deleted, or purged by `$clear-context` | 410 |
+//! | no such version | 404 |
+
+use sqlx::PgConnection;
+
+use super::{Engine, Failure, Stored};
+use crate::{
+    access::Permit,
+    fhir::resource::Resource,
+    store::resource::{self as store, Current},
+};
+
+/// The current version.
+pub async fn read(engine: &Engine, permit: &Permit, kind: &str, id: &str) -> Result<Stored, Failure> {
+    let mut conn = engine.pool.acquire().await?;
+    let row = visible(engine, &mut conn, permit, kind, id).await?;
+    let body = row.body.ok_or(Failure::Gone)?;
+    Ok(Stored { kind: row.r#type, id: row.id, version: row.version, updated: row.updated, body })
+}
+
+/// One version.
+pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, version: &str) -> Result<Stored, Failure> {
+    let mut conn = engine.pool.acquire().await?;
+    let row = visible(engine, &mut conn, permit, kind, id).await?;
+    if row.purged {
+        return Err(Failure::Gone);
+    }
+    let version: i64 = version.parse().map_err(|_| Failure::NotFound)?;
+    let (updated, body) = if version == row.version {
+        (row.updated, row.body)
+    } else {
+        let old = store::history_version(&mut conn, &row, version).await?.ok_or(Failure::NotFound)?;
+        (old.updated, old.body)
+    };
+    let body = body.ok_or(Failure::Gone)?;
+    // An older version may have belonged to another patient.
+    if !permit.shows(&parsed(engine, &body)?, id, &engine.base) {
+        return Err(Failure::NotFound);
+    }
+    Ok(Stored { kind: row.r#type, id: row.id, version, updated, body })
+}
+
+/// The row, if this caller may see it: the one gate of read, vread and history.
+pub(super) async fn visible(
+    engine: &Engine,
+    conn: &mut PgConnection,
+    permit: &Permit,
+    kind: &str,
+    id: &str,
+) -> Result<Current, Failure> {
+    let row = store::current(conn, permit.visible(), kind, id).await?.ok_or(Failure::NotFound)?;
+    if let Some(body) = &row.body {
+        if permit.is_limited() && !permit.shows(&parsed(engine, body)?, id, &engine.base) {
+            return Err(Failure::NotFound);
+        }
+    }
+    Ok(row)
+}
+
+/// A stored body as a document; it was checked when it was stored.
+pub(super) fn parsed(engine: &Engine, body: &str) -> Result<Resource, Failure> {
+    // Stamping adds no depth, but the limit may have been lowered since.
+    let limits = crate::fhir::json::Limits { depth: engine.limits().depth.max(usize::from(u8::MAX)) };
+    Resource::parse(body, &limits).map_err(|issue| {
+        tracing::error!(text = issue.text, "a stored resource is not readable");
+        Failure::Internal
+    })
+}

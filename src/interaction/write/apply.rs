@@ -1,0 +1,311 @@
+//! APPLY: one short transaction ends the intents that were answered, and picks up what has queued up meanwhile.
+
+use std::collections::BTreeSet;
+
+use time::OffsetDateTime;
+
+use super::{
+    End,
+    deliver::{Answer, Lease, Loaded, intent_ids},
+    recover,
+    stage::{max_count, open},
+};
+use crate::{
+    fhir::outcome::{Issue, IssueType, Outcome},
+    interaction::{Engine, Failure, subscription},
+    store::{
+        self, Tx, audit, context, grant,
+        intent::{self, Intent},
+    },
+    subscription::{
+        change::{Change, Method},
+        delivery::Delivery,
+        request::Spec,
+    },
+};
+
+/// Intents looked at for one round at most.
+const LOOK_AHEAD: i64 = 200;
+
+/// What the holder of a lease does next.
+pub(super) enum Next {
+    /// Deliver these; they are marked as sending.
+    Batch(Vec<Loaded>),
+    /// Go on with what it holds already.
+    Again,
+    /// Nothing waits, or the lease is lost: stop.
+    Nothing,
+}
+
+/// Ends what was answered. With `choose`, picks the next batch or gives the leases up, in the same transaction: whoever
+/// stages later finds the Subscriptions free, whoever staged before is in the batch.
+pub(super) async fn apply(engine: &Engine, lease: &mut Lease, answers: Vec<Answer>, choose: bool) -> Next {
+    let ids: Vec<_> = answers.iter().map(|answer| answer.loaded.intent.id).collect();
+    match transaction(engine, lease, &answers, choose).await {
+        Ok(Some((ends, next))) => {
+            for (id, end) in ids.into_iter().zip(ends) {
+                engine.waiters.tell(id, end);
+            }
+            next
+        }
+        Ok(None) => {
+            tracing::warn!(tenant = lease.tenant, "a lease was lost; its new holder finishes the intents");
+            Next::Nothing
+        }
+        Err(failure) => {
+            tracing::error!(?failure, "APPLY failed; recovery will finish the intents");
+            for id in ids {
+                engine.waiters.tell(id, Err(open()));
+            }
+            Next::Nothing
+        }
+    }
+}
+
+async fn transaction(
+    engine: &Engine,
+    lease: &mut Lease,
+    answers: &[Answer],
+    choose: bool,
+) -> Result<Option<(Vec<End>, Next)>, Failure> {
+    let now = engine.now();
+    let mut tx = store::begin(&engine.pool).await?;
+    if !still_held(&mut tx, engine, lease).await? {
+        return Ok(None);
+    }
+    let mut ends = Vec::with_capacity(answers.len());
+    for answer in answers {
+        ends.push(end(&mut tx, engine, answer, now).await?);
+    }
+    let until = now + engine.config.delivery.lease;
+    let next = if choose { pick(&mut tx, engine, lease, now).await? } else { Next::Again };
+    let own = lease.ids();
+    if matches!(next, Next::Nothing) {
+        intent::release_lease(&mut tx, lease.tenant, &own, engine.process).await?;
+    } else {
+        intent::extend_lease(&mut tx, lease.tenant, &own, engine.process, until).await?;
+    }
+    tx.commit().await?;
+    Ok(Some((ends, next)))
+}
+
+/// Whether no other holder took over meanwhile: then this one must not apply anything.
+async fn still_held(tx: &mut Tx, engine: &Engine, lease: &Lease) -> Result<bool, Failure> {
+    let held = intent::held(tx, lease.tenant, &lease.ids(), engine.process).await?;
+    Ok(held.len() == lease.held.len()
+        && held.iter().all(|(id, epoch)| lease.held.get(id).is_some_and(|(own, _)| own == epoch)))
+}
+
+/// Ends one intent: applied, withdrawn, or (after a takeover, while the PoC is away) left for a later try.
+async fn end(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime) -> Result<End, Failure> {
+    let intent = &answer.loaded.intent;
+    // The order of locks is that of $clear-context: first the context, then its intents.
+    let alive = context::lock_alive(tx, intent.context, now).await?;
+    if !intent::lock_intent(tx, intent.id).await? {
+        return Ok(Err(cleared()));
+    }
+    let acknowledged = answer.acknowledged();
+    if acknowledged.is_empty() && recover::must_wait(answer, now) {
+        return Ok(Err(open()));
+    }
+    if acknowledged.is_empty() {
+        refuse(tx, engine, answer, now).await?;
+        return Ok(Err(failure(answer)));
+    }
+    if !alive {
+        drop_sent(tx, answer).await?;
+        return Ok(Err(cleared()));
+    }
+    if grant::live(tx.conn(), intent.grant_id, now).await?.is_none() {
+        drop_sent(tx, answer).await?;
+        return Ok(Err(Failure::Ended));
+    }
+    super::put(tx, &answer.loaded.changes).await?;
+    audit_applied(tx, intent, &answer.loaded.changes, now).await?;
+    intent::settle(tx, intent.id, &acknowledged).await?;
+    intent::end(tx, intent.id).await?;
+    for (id, said) in &answer.said {
+        if let Some(reason) = said.fault() {
+            subscription::fail(tx, engine, intent.tenant, id, &reason, now).await?;
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn cleared() -> Failure {
+    let text =
+        "the launch context was cleared while the change waited for the point-of-care system; nothing was stored";
+    Failure::Conflict(Outcome::error(IssueType::Conflict, text))
+}
+
+/// The PoC may know these numbers: they stay, and say that nothing happened.
+async fn drop_sent(tx: &mut Tx, answer: &Answer) -> Result<(), Failure> {
+    let told: Vec<_> = answer.said.keys().cloned().collect();
+    intent::withdraw(tx, answer.loaded.intent.id, &told).await?;
+    Ok(intent::end(tx, answer.loaded.intent.id).await?)
+}
+
+async fn refuse(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime) -> Result<(), Failure> {
+    let intent = &answer.loaded.intent;
+    for (id, said) in &answer.said {
+        match said {
+            Delivery::NeverSent { .. } if !answer.loaded.resumed => {
+                intent::give_back(tx, intent.tenant, id, intent.id).await?;
+            }
+            Delivery::Unknown { reason } => {
+                subscription::fail(tx, engine, intent.tenant, id, reason, now).await?;
+            }
+            Delivery::NeverSent { reason } => {
+                subscription::fail(tx, engine, intent.tenant, id, reason, now).await?;
+            }
+            Delivery::Refused { .. } | Delivery::Acknowledged => {}
+        }
+    }
+    let entry = audit::Entry {
+        action: "notification",
+        outcome: "failed",
+        client_id: Some(&intent.client_id),
+        user_id: intent.user_id,
+        context: Some(intent.context),
+        tenant: intent.tenant,
+        target: None,
+        request_id: intent.request_id.as_deref(),
+        detail: None,
+    };
+    audit::append(tx.conn(), &entry, now).await?;
+    // What could not be given back is withdrawn.
+    drop_sent(tx, answer).await
+}
+
+/// What the app is told when no Subscription acknowledged: the gravest answer counts.
+fn failure(answer: &Answer) -> Failure {
+    let mut gravest: Option<(u8, Failure)> = None;
+    for said in answer.said.values() {
+        let (gravity, failure) = match said {
+            Delivery::Acknowledged => continue,
+            Delivery::NeverSent { .. } => {
+                let text = "the point-of-care system cannot be reached, so nothing was stored; try again";
+                (1, Failure::Unavailable(Outcome::error(IssueType::Transient, text)))
+            }
+            Delivery::Refused { status, .. } if *status >= 500 => {
+                let text = "the point-of-care system failed to take the change, so nothing was stored; try again";
+                (2, Failure::Unavailable(Outcome::error(IssueType::Transient, text)))
+            }
+            Delivery::Refused { text: own, .. } => {
+                let text = "the point-of-care system refused the change, so nothing was stored";
+                let issue = Issue::error(IssueType::Processing, text).with_diagnostics(own.clone());
+                (3, Failure::Unprocessable(issue.into()))
+            }
+            Delivery::Unknown { .. } => {
+                let text = "the point-of-care system did not answer in time; nothing was stored";
+                (4, Failure::Timeout(Outcome::error(IssueType::Timeout, text)))
+            }
+        };
+        if gravest.as_ref().is_none_or(|(before, _)| *before < gravity) {
+            gravest = Some((gravity, failure));
+        }
+    }
+    gravest.map_or_else(open, |(_, failure)| failure)
+}
+
+async fn audit_applied(tx: &mut Tx, intent: &Intent, changes: &[Change], now: OffsetDateTime) -> Result<(), Failure> {
+    for change in changes {
+        let target = format!("{}/{}/_history/{}", change.kind, change.id, change.version);
+        let entry = audit::Entry {
+            action: match change.method {
+                Method::Post => "create",
+                Method::Put => "update",
+                Method::Delete => "delete",
+            },
+            outcome: "success",
+            client_id: Some(&intent.client_id),
+            user_id: intent.user_id,
+            context: Some(intent.context),
+            tenant: change.tenant,
+            target: Some(&target),
+            request_id: intent.request_id.as_deref(),
+            detail: None,
+        };
+        audit::append(tx.conn(), &entry, now).await?;
+    }
+    Ok(())
+}
+
+/// The next batch, marked as sending; Subscriptions that it needs and that are free are taken as well.
+async fn pick(tx: &mut Tx, engine: &Engine, lease: &mut Lease, now: OffsetDateTime) -> Result<Next, Failure> {
+    let mut batch: Vec<Loaded> = Vec::new();
+    for id in intent::next(tx, lease.tenant, &lease.ids(), LOOK_AHEAD).await? {
+        let Some(loaded) = recover::load(tx, engine, id).await? else { continue };
+        if loaded.intent.state == "staged" && loaded.intent.deadline < now {
+            let failure = expired(tx, &loaded).await?;
+            engine.waiters.tell(id, Err(failure));
+            continue;
+        }
+        if !take_all(tx, engine, lease, &loaded, now).await? || !fits(engine, lease, &batch, &loaded) {
+            break;
+        }
+        // What another holder may have sent goes alone: with the same numbers and content as then.
+        let alone = loaded.resumed;
+        if alone && !batch.is_empty() {
+            break;
+        }
+        batch.push(loaded);
+        if alone {
+            break;
+        }
+    }
+    if batch.is_empty() {
+        return Ok(Next::Nothing);
+    }
+    intent::mark_sending(tx, &intent_ids(&batch)).await?;
+    Ok(Next::Batch(batch))
+}
+
+/// It waited too long behind others and was never sent.
+async fn expired(tx: &mut Tx, loaded: &Loaded) -> Result<Failure, Failure> {
+    for id in loaded.subscriptions() {
+        intent::give_back(tx, loaded.intent.tenant, id, loaded.intent.id).await?;
+    }
+    let told: Vec<_> = loaded.subscriptions().into_iter().map(ToOwned::to_owned).collect();
+    intent::withdraw(tx, loaded.intent.id, &told).await?;
+    intent::end(tx, loaded.intent.id).await?;
+    let text = "too many changes wait for the point-of-care system; nothing was stored, try again";
+    Ok(Failure::Unavailable(Outcome::error(IssueType::Transient, text)))
+}
+
+async fn take_all(
+    tx: &mut Tx,
+    engine: &Engine,
+    lease: &mut Lease,
+    loaded: &Loaded,
+    now: OffsetDateTime,
+) -> Result<bool, Failure> {
+    let missing: Vec<String> =
+        loaded.subscriptions().into_iter().filter(|id| !lease.held.contains_key(*id)).map(ToOwned::to_owned).collect();
+    if missing.is_empty() {
+        return Ok(true);
+    }
+    let rows = intent::lock_subscribers(tx, lease.tenant, &missing).await?;
+    if rows.len() != missing.len() || !rows.iter().all(|row| row.is_free(now)) {
+        return Ok(false);
+    }
+    let until = now + engine.config.delivery.lease;
+    intent::take_lease(tx, lease.tenant, &missing, engine.process, until).await?;
+    lease.held.extend(Lease::taken(lease.tenant, &rows).held);
+    Ok(true)
+}
+
+/// Whether one notification to each Subscription can carry this intent as well.
+fn fits(engine: &Engine, lease: &Lease, batch: &[Loaded], more: &Loaded) -> bool {
+    let told: BTreeSet<&str> = more.subscriptions();
+    batch.is_empty()
+        || told.into_iter().all(|id| {
+            let most = lease
+                .held
+                .get(id)
+                .and_then(|(_, row)| Spec::stored(&row.spec).ok())
+                .map_or(1, |spec| max_count(engine, &spec));
+            let count: usize = batch.iter().chain([more]).map(|one| one.events_for(id).count()).sum();
+            count <= most as usize
+        })
+}

@@ -1,0 +1,262 @@
+//! The one write path: REST, batch, transaction and `$set-context` all end here.
+//!
+//! ```text
+//! app ──POST──▶ 1 authorize, parse                       (before this module; no connection taken)
+//!               2 STAGE    resolve to final changes, lock their keys, store the intent, number its events ── COMMIT
+//!               3 DELIVER  notification to the PoC's active Subscriptions; no connection held
+//!               4 APPLY    versions, search values, audit; event = delivered; intent and locks gone ── COMMIT
+//! app ◀──201── 5 answer
+//! ```
+//!
+//! Creates and updates by an app in a launch take this path ([`stage`], [`deliver`], [`apply`]); everything else commits
+//! in one ordinary transaction ([`commit`]). A killed process leaves intents behind, which [`recover`] finishes.
+
+mod apply;
+mod deliver;
+mod recover;
+mod resolve;
+mod send;
+mod stage;
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use time::OffsetDateTime;
+use tokio::{sync::oneshot, time::Instant};
+use uuid::Uuid;
+
+use super::{Engine, Failure, Stored, condition::Condition};
+use crate::{
+    access::{Caller, Permit},
+    fhir::{
+        outcome::{IssueType, Outcome},
+        resource::Resource,
+    },
+    store::{self, Tx, audit, intent, resource::NewVersion},
+    subscription::change::{Change, Method},
+};
+
+pub use recover::recover;
+pub use resolve::{Resolved, resolve};
+
+/// One write as it was asked for.
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// create, conditional or not.
+    Create { resource: Resource, condition: Option<Condition> },
+    /// update, or update-as-create.
+    Update { id: String, resource: Resource, if_match: Option<i64> },
+    /// delete.
+    Delete { kind: String, id: String, if_match: Option<i64> },
+}
+
+/// One write with its leave, and where it stands in the request.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    pub permit: Permit,
+    pub op: Op,
+    /// The Bundle entry's `fullUrl`: references to it are rewritten.
+    pub full_url: Option<String>,
+    /// FHIRPath of the entry, for issues: `Bundle.entry[2]`.
+    pub at: Option<String>,
+}
+
+impl Planned {
+    /// A write that is no Bundle entry.
+    pub const fn alone(permit: Permit, op: Op) -> Self {
+        Self { permit, op, full_url: None, at: None }
+    }
+}
+
+/// What became of one write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A new resource.
+    Created,
+    /// A new version.
+    Updated,
+    /// A conditional create found this one.
+    Found,
+    /// Deleted now, or not there before.
+    Deleted,
+}
+
+/// The result of one write.
+#[derive(Clone, Debug)]
+pub struct Written {
+    pub fate: Fate,
+    /// The stored version; `None` after a delete.
+    pub stored: Option<Stored>,
+    /// The tenant of the stored version.
+    pub tenant: i64,
+}
+
+/// Does one write.
+pub async fn one(engine: &Engine, caller: &Caller, planned: Planned) -> Result<Written, Failure> {
+    write(engine, caller, vec![planned]).await?.pop().ok_or(Failure::Internal)
+}
+
+/// Does all writes or none. The work goes on in a task of its own when the client hangs up: a write that the PoC may
+/// have seen must be finished.
+pub async fn write(engine: &Engine, caller: &Caller, planned: Vec<Planned>) -> Result<Vec<Written>, Failure> {
+    let (engine, caller) = (engine.clone(), caller.clone());
+    let task = tokio::spawn(async move { write_to_the_end(&engine, &caller, &planned).await });
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a write ended without a result");
+        Err(Failure::Internal)
+    })
+}
+
+async fn write_to_the_end(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Result<Vec<Written>, Failure> {
+    let give_up = Instant::now() + engine.config.delivery.lock_wait;
+    loop {
+        let attempt = attempt(engine, caller, planned).await?;
+        match attempt {
+            Attempt::Done(written) => return Ok(written),
+            Attempt::Locked if Instant::now() >= give_up => {
+                let text = "another write of the same resource is waiting for the point-of-care system; try again";
+                return Err(Failure::Conflict(Outcome::error(IssueType::LockError, text)));
+            }
+            // The holder may be any replica, so its end is looked for, not only listened for.
+            Attempt::Locked => engine.waiters.any_end(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+enum Attempt {
+    Done(Vec<Written>),
+    Locked,
+}
+
+async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Result<Attempt, Failure> {
+    let now = engine.now();
+    let mut tx = store::begin(&engine.pool).await?;
+    if let Some(launch) = &caller.launch {
+        if !store::context::lock_alive(&mut tx, launch.id, now).await? {
+            return Err(Failure::Ended);
+        }
+    }
+    let resolved = resolve(&mut tx, engine, planned, now).await?;
+    let told = resolved.changes.iter().any(|change| change.method != Method::Delete);
+    if let (Some(launch), true) = (&caller.launch, told) {
+        return stage::stage(engine, caller, launch, tx, resolved, now).await;
+    }
+    if !commit(&mut tx, engine, caller, &resolved, now).await? {
+        return Ok(Attempt::Locked);
+    }
+    tx.commit().await?;
+    Ok(Attempt::Done(resolved.written))
+}
+
+/// Writes resolved changes in the caller's transaction, which the caller commits. `false` when a key is held by a
+/// waiting intent: the transaction must be rolled back.
+pub async fn commit(
+    tx: &mut Tx,
+    engine: &Engine,
+    caller: &Caller,
+    resolved: &Resolved,
+    now: OffsetDateTime,
+) -> Result<bool, Failure> {
+    for (tenant, keys) in &resolved.keys {
+        if !intent::lock(tx, *tenant, keys, None).await? {
+            return Ok(false);
+        }
+    }
+    put(tx, &resolved.changes).await?;
+    audit_changes(tx, caller, &resolved.changes, now).await?;
+    for (tenant, keys) in &resolved.keys {
+        intent::unlock(tx, *tenant, keys).await?;
+    }
+    tracing::debug!(changes = resolved.changes.len(), process = %engine.process, "committed");
+    Ok(true)
+}
+
+/// The only place where versions are stored.
+async fn put(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let versions: Vec<_> = changes.iter().map(new_version).collect();
+    if store::resource::put(tx, &versions).await? {
+        Ok(())
+    } else {
+        Err(Failure::Conflict(Outcome::error(IssueType::Conflict, "another write was first; read and try again")))
+    }
+}
+
+fn new_version(change: &Change) -> NewVersion {
+    NewVersion {
+        tenant: change.tenant,
+        type_name: change.kind.clone(),
+        id: change.id.clone(),
+        version: change.version,
+        updated: change.updated,
+        method: change.method.as_str(),
+        context: change.context,
+        poc_client: change.poc_client.clone(),
+        body: change.body.clone(),
+        identifiers: change.after.as_ref().map(Resource::identifiers).unwrap_or_default(),
+    }
+}
+
+async fn audit_changes(tx: &mut Tx, caller: &Caller, changes: &[Change], now: OffsetDateTime) -> Result<(), Failure> {
+    for change in changes {
+        let target = format!("{}/{}/_history/{}", change.kind, change.id, change.version);
+        let entry = audit::Entry {
+            action: match change.method {
+                Method::Post => "create",
+                Method::Put => "update",
+                Method::Delete => "delete",
+            },
+            outcome: "success",
+            client_id: Some(&caller.client_id),
+            user_id: caller.user_id,
+            context: caller.launch.as_ref().map(|launch| launch.id).or(change.context),
+            tenant: change.tenant,
+            target: Some(&target),
+            request_id: caller.request_id.as_deref(),
+            detail: None,
+        };
+        audit::append(tx.conn(), &entry, now).await?;
+    }
+    Ok(())
+}
+
+/// How an intent ended.
+pub(crate) type End = Result<(), Failure>;
+
+/// Requests of this process that wait for the end of an intent.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    waiting: Mutex<HashMap<Uuid, oneshot::Sender<End>>>,
+    ended: tokio::sync::Notify,
+}
+
+impl Waiters {
+    fn register(&self, intent: Uuid) -> oneshot::Receiver<End> {
+        let (tell, end) = oneshot::channel();
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(intent, tell);
+        end
+    }
+
+    fn forget(&self, intent: Uuid) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&intent);
+    }
+
+    /// Tells the waiting request, if it is one of this process, and everyone who waits for a lock.
+    fn tell(&self, intent: Uuid, end: End) {
+        if let Some(waiter) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&intent) {
+            // The request may have been dropped with its task at shutdown; nobody is left to tell.
+            let _ = waiter.send(end);
+        }
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until some intent ends here, or for `at_most`.
+    async fn any_end(&self, at_most: Duration) {
+        let _ = tokio::time::timeout(at_most, self.ended.notified()).await;
+    }
+}

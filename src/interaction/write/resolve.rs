@@ -1,0 +1,336 @@
+//! From what was asked to what will be stored: ids, versions, conditions, references. Nothing is written here.
+
+use std::collections::{HashMap, HashSet};
+
+use time::OffsetDateTime;
+
+use super::{Fate, Op, Planned, Written};
+use crate::{
+    access::Permit,
+    config::UpdateCreate,
+    fhir::{
+        outcome::{Issue, IssueType, Outcome},
+        reference,
+        resource::Resource,
+    },
+    id,
+    interaction::{Engine, Failure, Stored, condition::Condition, read::parsed},
+    store::{
+        Tx,
+        resource::{self as store, Current},
+    },
+    subscription::change::{Change, Method},
+};
+
+/// Final changes: their ids, versions and content will not change any more.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// One per planned write, in order.
+    pub written: Vec<Written>,
+    /// What has to be stored; conditional creates that found something and deletes of nothing are not among them.
+    pub changes: Vec<Change>,
+    /// (tenant, keys) that must be locked before anything is stored.
+    pub keys: Vec<(i64, Vec<String>)>,
+}
+
+/// Where one planned write goes.
+enum Target {
+    New { id: String, version: i64, status: Fate, key: Option<String> },
+    Next { row: Current, before: Option<Resource> },
+    Found { row: Current },
+    Nothing,
+}
+
+/// Resolves all planned writes against the stored state, locking the rows they will replace.
+pub async fn resolve(
+    tx: &mut Tx,
+    engine: &Engine,
+    planned: &[Planned],
+    now: OffsetDateTime,
+) -> Result<Resolved, Failure> {
+    let mut targets = Vec::with_capacity(planned.len());
+    for plan in planned {
+        let target = target(tx, engine, plan).await.map_err(|failure| located(failure, plan))?;
+        targets.push(target);
+    }
+    check_identities(planned, &targets)?;
+    let mut resolved = Resolved::default();
+    let full_urls = full_urls(planned, &targets);
+    let mut keys: HashMap<i64, Vec<String>> = HashMap::new();
+    for (plan, target) in planned.iter().zip(targets) {
+        let (tenant, key) = key(plan, &target);
+        keys.entry(tenant).or_default().extend(key);
+        let written =
+            finish(engine, plan, target, &full_urls, now, &mut resolved).map_err(|failure| located(failure, plan))?;
+        resolved.written.push(written);
+    }
+    // A fixed order, so that two Bundles never wait for each other's keys.
+    for keys in keys.values_mut() {
+        keys.sort();
+    }
+    resolved.keys = keys.into_iter().filter(|(_, keys)| !keys.is_empty()).collect();
+    resolved.keys.sort();
+    Ok(resolved)
+}
+
+fn located(failure: Failure, plan: &Planned) -> Failure {
+    let Some(at) = &plan.at else { return failure };
+    match failure {
+        // Inside a Bundle a 404 or 410 would be read as the Bundle's own; the entry is named instead.
+        Failure::NotFound | Failure::Gone => {
+            Failure::BadRequest(Outcome::error(IssueType::NotFound, "no such resource").at(at))
+        }
+        Failure::BadRequest(outcome) => Failure::BadRequest(outcome.at(at)),
+        Failure::Forbidden(outcome) => Failure::Forbidden(outcome.at(at)),
+        Failure::NotAllowed(outcome) => Failure::NotAllowed(outcome.at(at)),
+        Failure::PreconditionFailed(outcome) => Failure::PreconditionFailed(outcome.at(at)),
+        Failure::Unprocessable(outcome) => Failure::Unprocessable(outcome.at(at)),
+        other => other,
+    }
+}
+
+async fn target(tx: &mut Tx, engine: &Engine, plan: &Planned) -> Result<Target, Failure> {
+    match &plan.op {
+        Op::Create { condition, .. } => created(tx, engine, &plan.permit, condition.as_ref()).await,
+        Op::Update { id, resource, if_match } => updated(tx, engine, &plan.permit, resource, id, *if_match).await,
+        Op::Delete { kind, id, if_match } => deleted(tx, engine, &plan.permit, kind, id, *if_match).await,
+    }
+}
+
+async fn created(
+    tx: &mut Tx,
+    engine: &Engine,
+    permit: &Permit,
+    condition: Option<&Condition>,
+) -> Result<Target, Failure> {
+    let mut key = None;
+    if let Some(condition) = condition {
+        let mut found = condition.matches(tx, permit, engine).await?;
+        match (found.pop(), found.is_empty()) {
+            (Some(row), true) => return Ok(Target::Found { row }),
+            (Some(_), false) => {
+                let text = "the condition matches several resources";
+                return Err(Failure::precondition(IssueType::MultipleMatches, text));
+            }
+            (None, _) => key = Some(condition.lock_key()),
+        }
+    }
+    Ok(Target::New { id: id::new_uuid().to_string(), version: 1, status: Fate::Created, key })
+}
+
+async fn updated(
+    tx: &mut Tx,
+    engine: &Engine,
+    permit: &Permit,
+    resource: &Resource,
+    id: &str,
+    if_match: Option<i64>,
+) -> Result<Target, Failure> {
+    let kind = resource.type_name();
+    let row = changeable(tx, engine, permit, kind, id).await?;
+    let Some((row, before)) = row else {
+        if if_match.is_some() {
+            return Err(Failure::precondition(IssueType::Conflict, "If-Match names a version, but nothing is stored"));
+        }
+        return update_as_create(tx, engine, permit, kind, id).await;
+    };
+    check_version(&row, if_match)?;
+    Ok(Target::Next { row, before })
+}
+
+async fn update_as_create(
+    tx: &mut Tx,
+    engine: &Engine,
+    permit: &Permit,
+    kind: &str,
+    id: &str,
+) -> Result<Target, Failure> {
+    let tenant = permit.owner().tenant;
+    let allowed = match engine.config.fhir.update_create {
+        UpdateCreate::Off => false,
+        UpdateCreate::Shared => tenant == 0,
+        UpdateCreate::All => true,
+    };
+    if !allowed {
+        let text = "no such resource, and ids are given by the server: create it with POST";
+        return Err(Failure::NotAllowed(Outcome::error(IssueType::NotSupported, text)));
+    }
+    if store::is_taken(tx.conn(), tenant, kind, id).await? {
+        return Err(Failure::Conflict(Outcome::error(IssueType::Conflict, "this id cannot be used")));
+    }
+    let key = Some(format!("{kind}/{id}"));
+    Ok(Target::New { id: id.to_owned(), version: 1, status: Fate::Created, key })
+}
+
+async fn deleted(
+    tx: &mut Tx,
+    engine: &Engine,
+    permit: &Permit,
+    kind: &str,
+    id: &str,
+    if_match: Option<i64>,
+) -> Result<Target, Failure> {
+    match changeable(tx, engine, permit, kind, id).await {
+        Ok(Some((row, before))) => {
+            check_version(&row, if_match)?;
+            Ok(if before.is_some() { Target::Next { row, before } } else { Target::Nothing })
+        }
+        Ok(None) if if_match.is_some() => {
+            Err(Failure::precondition(IssueType::Conflict, "If-Match names a version, but nothing is stored"))
+        }
+        Ok(None) | Err(Failure::Gone) => Ok(Target::Nothing),
+        Err(other) => Err(other),
+    }
+}
+
+/// The row, locked, if this caller may see and change it; its content, unless deleted.
+async fn changeable(
+    tx: &mut Tx,
+    engine: &Engine,
+    permit: &Permit,
+    kind: &str,
+    id: &str,
+) -> Result<Option<(Current, Option<Resource>)>, Failure> {
+    let Some(row) = store::current_for_update(tx, permit.visible(), kind, id).await? else { return Ok(None) };
+    if row.purged {
+        return Err(Failure::Gone);
+    }
+    let before = row.body.as_deref().map(|body| parsed(engine, body)).transpose()?;
+    if before.as_ref().is_some_and(|before| !permit.shows(before, id, &engine.base)) {
+        return Ok(None);
+    }
+    if !permit.may_change(row.tenant) {
+        let text = "this is data of the jurisdiction; it can be read here, not changed";
+        return Err(Failure::Forbidden(Outcome::error(IssueType::Forbidden, text)));
+    }
+    // What is shown but is outside the patient's compartment (Practitioner, Organization) is not changed either.
+    if before.as_ref().is_some_and(|before| !permit.may_write(before, id, &engine.base)) {
+        return Err(outside_compartment());
+    }
+    Ok(Some((row, before)))
+}
+
+fn outside_compartment() -> Failure {
+    let text = "the token's scopes allow changes only in the compartment of the patient in context";
+    Failure::Forbidden(Outcome::error(IssueType::Forbidden, text))
+}
+
+fn check_version(row: &Current, if_match: Option<i64>) -> Result<(), Failure> {
+    match if_match {
+        Some(expected) if expected != row.version => {
+            let text = format!("If-Match names version {expected}, the current version is {}", row.version);
+            Err(Failure::precondition(IssueType::Conflict, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// One identity may be written once in a request, also by conditions (http.html#trules).
+fn check_identities(planned: &[Planned], targets: &[Target]) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    for (plan, target) in planned.iter().zip(targets) {
+        let identity = match target {
+            Target::New { key: Some(key), .. } => key.clone(),
+            Target::New { .. } | Target::Nothing => continue,
+            Target::Next { row, .. } | Target::Found { row } => format!("{}/{}", row.r#type, row.id),
+        };
+        let repeated_find = matches!(target, Target::Found { .. });
+        if !seen.insert(identity) && !repeated_find {
+            let issue = Issue::error(IssueType::Duplicate, "the same resource is written twice in one request");
+            return Err(Failure::BadRequest(issue.at(plan.at.clone().unwrap_or_default()).into()));
+        }
+    }
+    Ok(())
+}
+
+fn full_urls(planned: &[Planned], targets: &[Target]) -> HashMap<String, String> {
+    let of = |(plan, target): (&Planned, &Target)| {
+        let kind = match &plan.op {
+            Op::Create { resource, .. } | Op::Update { resource, .. } => resource.type_name(),
+            Op::Delete { .. } => return None,
+        };
+        let id = match target {
+            Target::New { id, .. } => id,
+            Target::Next { row, .. } | Target::Found { row } => &row.id,
+            Target::Nothing => return None,
+        };
+        Some((plan.full_url.clone()?, format!("{kind}/{id}")))
+    };
+    planned.iter().zip(targets).filter_map(of).collect()
+}
+
+/// The tenant a planned write belongs to, and the key it must hold.
+fn key(plan: &Planned, target: &Target) -> (i64, Option<String>) {
+    match target {
+        Target::New { key, .. } => (plan.permit.owner().tenant, key.clone()),
+        Target::Next { row, .. } => (row.tenant, Some(format!("{}/{}", row.r#type, row.id))),
+        Target::Found { row } => (row.tenant, None),
+        Target::Nothing => (plan.permit.owner().tenant, None),
+    }
+}
+
+fn finish(
+    engine: &Engine,
+    plan: &Planned,
+    target: Target,
+    full_urls: &HashMap<String, String>,
+    now: OffsetDateTime,
+    resolved: &mut Resolved,
+) -> Result<Written, Failure> {
+    let owner = plan.permit.owner();
+    let (tenant, id, version, fate, before) = match target {
+        Target::Nothing => return Ok(Written { fate: Fate::Deleted, stored: None, tenant: owner.tenant }),
+        Target::Found { row } => {
+            let body = row.body.unwrap_or_default();
+            let stored = Stored { kind: row.r#type, id: row.id, version: row.version, updated: row.updated, body };
+            return Ok(Written { fate: Fate::Found, stored: Some(stored), tenant: row.tenant });
+        }
+        Target::New { id, version, status, .. } => (owner.tenant, id, version, status, None),
+        Target::Next { row, before } => (row.tenant, row.id, row.version + 1, Fate::Updated, before),
+    };
+    let mut change = Change {
+        tenant,
+        context: owner.context,
+        poc_client: owner.poc_client.clone(),
+        kind: String::new(),
+        id,
+        version,
+        updated: now,
+        method: Method::Delete,
+        after: None,
+        body: None,
+        before,
+    };
+    let resource = match &plan.op {
+        Op::Delete { kind, .. } => {
+            change.kind.clone_from(kind);
+            resolved.changes.push(change);
+            return Ok(Written { fate: Fate::Deleted, stored: None, tenant });
+        }
+        Op::Create { resource, .. } | Op::Update { resource, .. } => resource,
+    };
+    let after = rewritten(engine, plan, resource, full_urls)?;
+    if !plan.permit.may_write(&after, &change.id, &engine.base) {
+        return Err(outside_compartment());
+    }
+    let body = after.stamped(&change.id, version, now);
+    let stored =
+        Stored { kind: after.type_name().to_owned(), id: change.id.clone(), version, updated: now, body: body.clone() };
+    change.kind.clone_from(&stored.kind);
+    change.method = if matches!(plan.op, Op::Create { .. }) { Method::Post } else { Method::Put };
+    change.after = Some(after);
+    change.body = Some(body);
+    resolved.changes.push(change);
+    Ok(Written { fate, stored: Some(stored), tenant })
+}
+
+fn rewritten(
+    engine: &Engine,
+    plan: &Planned,
+    resource: &Resource,
+    full_urls: &HashMap<String, String>,
+) -> Result<Resource, Failure> {
+    let Some(own) = &plan.full_url else { return Ok(resource.clone()) };
+    let edits = reference::rewrites(resource, full_urls, own);
+    Ok(resource.edited(edits, &engine.limits())?)
+}

@@ -1,0 +1,65 @@
+//! DELIVER, the outward side: one notification to one Subscription, until an answer or the time is up.
+
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::time::Instant;
+
+use super::deliver::Loaded;
+use crate::{
+    interaction::Engine,
+    store::intent::Subscriber,
+    subscription::{
+        channel::rest_hook::{self, Target},
+        delivery::Delivery,
+        header::Headers,
+        notification::{self, Event},
+        request::Spec,
+    },
+};
+
+/// Tells `subscriber` of its events in `batch`, all in one notification.
+///
+/// A line that broke after bytes were sent is tried again with the same numbers and content, until the Subscription's
+/// time (`backport-timeout`, capped by `delivery.timeout`) is up: only then nobody can know.
+pub(super) async fn send(engine: &Engine, subscriber: &Subscriber, batch: &[&Loaded]) -> Delivery {
+    let spec = match Spec::stored(&subscriber.spec) {
+        Ok(spec) => spec,
+        Err(error) => return Delivery::NeverSent { reason: error.to_string() },
+    };
+    let headers = match &subscriber.headers {
+        None => Headers::default(),
+        Some(sealed) => match Headers::open(&engine.sealer, subscriber.tenant, &subscriber.id, sealed) {
+            Some(headers) => headers,
+            None => return Delivery::NeverSent { reason: "the Subscription's headers cannot be opened".to_owned() },
+        },
+    };
+    let target = Target::new(&spec, &headers);
+    let events: Vec<Event<'_>> = batch.iter().flat_map(|loaded| loaded.events_for(&subscriber.id)).collect();
+    let last = events.iter().map(|event| event.number).max().unwrap_or(subscriber.last_event);
+    let at = engine.now();
+    let body = notification::event_notification(&engine.base, &subscriber.id, &spec, &events, last, at);
+    let time = spec.timeout().map_or(engine.config.delivery.timeout, |own| own.min(engine.config.delivery.timeout));
+    let deadline = Instant::now() + time;
+    let mut pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(Duration::from_millis(500))
+        .without_max_times()
+        .build();
+    let mut unknown = None;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let result = rest_hook::send(&engine.outbound, &target, body.clone(), left).await;
+        match result {
+            Delivery::Unknown { reason } => unknown = Some(reason),
+            // After a first attempt that may have arrived, "not sent now" does not mean "never".
+            Delivery::NeverSent { .. } if unknown.is_some() => {}
+            known => return known,
+        }
+        let pause = pauses.next().unwrap_or_default();
+        if Instant::now() + pause >= deadline {
+            return Delivery::Unknown { reason: unknown.unwrap_or_default() };
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
