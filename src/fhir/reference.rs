@@ -71,6 +71,12 @@ pub fn rewrites(resource: &Resource, targets: &HashMap<String, String>, entry: &
     edits
 }
 
+/// Whether a reference without its fragment leads to one of the Bundle's own entries.
+pub fn resolves_inside(plain: &str, entry: &str, type_name: &str, is_entry: &dyn Fn(&str) -> bool) -> bool {
+    let absolute = rest_base(entry, type_name).filter(|_| !plain.contains(':')).map(|base| format!("{base}{plain}"));
+    is_entry(plain) || absolute.is_some_and(|url| is_entry(&url))
+}
+
 /// `http://server/base/` out of `http://server/base/Patient/1`, if the URL has that form.
 fn rest_base<'u>(full_url: &'u str, type_name: &str) -> Option<&'u str> {
     let (rest, id) = full_url.rsplit_once('/')?;

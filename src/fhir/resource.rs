@@ -95,6 +95,23 @@ impl Resource {
         if edits.is_empty() { Ok(self.clone()) } else { Self::parse(&self.doc.edited(edits), limits) }
     }
 
+    /// The source with root members set to JSON texts, or removed (`None`); every other byte of a member stays.
+    pub fn with_members(&self, set: &[(&str, Option<String>)]) -> String {
+        let mut out = format!("{{\"resourceType\":{}", quote(&self.type_name));
+        let kept = self
+            .root()
+            .members()
+            .filter(|(name, _)| name != "resourceType" && !set.iter().any(|(changed, _)| changed == name));
+        push_members(&mut out, kept);
+        for (name, value) in set {
+            if let Some(value) = value {
+                out.push_str(&format!(",{}:{value}", quote(name)));
+            }
+        }
+        out.push('}');
+        out
+    }
+
     /// The values of `identifier`, as (system, value); an absent system is the empty string.
     pub fn identifiers(&self) -> Vec<(String, String)> {
         let found = self.root().at("identifier");

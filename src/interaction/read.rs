@@ -64,7 +64,7 @@ pub(super) async fn visible(
 }
 
 /// A stored body as a document; it was checked when it was stored.
-pub(super) fn parsed(engine: &Engine, body: &str) -> Result<Resource, Failure> {
+pub fn parsed(engine: &Engine, body: &str) -> Result<Resource, Failure> {
     // Stamping adds no depth, but the limit may have been lowered since.
     let limits = crate::fhir::json::Limits { depth: engine.limits().depth.max(usize::from(u8::MAX)) };
     Resource::parse(body, &limits).map_err(|issue| {

@@ -14,6 +14,8 @@ const UNLOCK: &str = "delete from write_lock where tenant = $1 and key = any($2)
 const SUBSCRIBERS: &str = "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch
   from subscription where client_id = $1 and status = 'active' and deleted_at is null
     and (ends_at is null or ends_at > $2) order by tenant, id for update";
+const HAS_SUBSCRIBER: &str = "select exists (select 1 from subscription where client_id = $1 and status = 'active'
+  and deleted_at is null and (ends_at is null or ends_at > $2))";
 const QUEUED: &str =
     "select exists (select 1 from event where tenant = $1 and subscription = any($2) and state = 'waiting')";
 const INSERT_INTENT: &str = "insert into intent (id, tenant, context, client_id, user_id, grant_id, request_id, state,
@@ -60,8 +62,9 @@ const GIVE_BACK: &str = "with mine as (select min(number) as first, max(number) 
 const MARK_DELIVERED: &str =
     "update event set state = 'delivered' where intent = any($1) and subscription = $2 and state = 'missed'";
 const END: &str = "delete from intent where id = $1";
-const ABANDON: &str = "with ended as (delete from intent where context = $1 returning id)
-  update event set state = 'withdrawn' where intent in (select id from ended) and state = 'waiting'";
+const ABANDON: &str = "with ended as (delete from intent where context = $1 returning id),
+  withdrawn as (update event set state = 'withdrawn' where intent in (select id from ended) and state = 'waiting')
+  select id from ended";
 const KEEP_EVENTS: &str = "update event set keep_until = $2 where context = $1";
 const FORGET_EVENTS: &str = "delete from event where keep_until < $1";
 const STATES: &str = "select distinct state from event where intent = $1";
@@ -157,6 +160,11 @@ pub async fn unlock(tx: &mut Tx, tenant: i64, keys: &[String]) -> Result<()> {
 /// The active Subscriptions of a PoC, locked in a fixed order.
 pub async fn subscribers(tx: &mut Tx, poc_client: &str, now: OffsetDateTime) -> Result<Vec<Subscriber>> {
     Ok(sqlx::query_as(SUBSCRIBERS).bind(poc_client).bind(now).fetch_all(tx.conn()).await?)
+}
+
+/// Whether a PoC has an active Subscription.
+pub async fn has_subscriber(conn: &mut PgConnection, poc_client: &str, now: OffsetDateTime) -> Result<bool> {
+    Ok(sqlx::query_scalar(HAS_SUBSCRIBER).bind(poc_client).bind(now).fetch_one(conn).await?)
 }
 
 /// Subscriptions by id, locked in a fixed order.
@@ -303,10 +311,9 @@ pub async fn end(tx: &mut Tx, intent: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Ends every intent of a context that is being cleared; their numbers are withdrawn.
-pub async fn abandon(tx: &mut Tx, context: Uuid) -> Result<()> {
-    sqlx::query(ABANDON).bind(context).execute(tx.conn()).await?;
-    Ok(())
+/// Ends every intent of a context that is being cleared and returns their ids; their numbers are withdrawn.
+pub async fn abandon(tx: &mut Tx, context: Uuid) -> Result<Vec<Uuid>> {
+    Ok(sqlx::query_scalar(ABANDON).bind(context).fetch_all(tx.conn()).await?)
 }
 
 /// Keeps the (content-free) event rows of a cleared context for a while.

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use time::OffsetDateTime;
 
 use super::{
-    End,
+    End, audited,
     deliver::{Answer, Lease, Loaded, intent_ids},
     recover,
-    stage::{max_count, open},
+    stage::open,
 };
 use crate::{
     fhir::outcome::{Issue, IssueType, Outcome},
@@ -17,11 +17,7 @@ use crate::{
         self, Tx, audit, context, grant,
         intent::{self, Intent},
     },
-    subscription::{
-        change::{Change, Method},
-        delivery::Delivery,
-        request::Spec,
-    },
+    subscription::{change::Change, delivery::Delivery, request::Spec},
 };
 
 /// Intents looked at for one round at most.
@@ -78,7 +74,15 @@ async fn transaction(
         ends.push(end(&mut tx, engine, answer, now).await?);
     }
     let until = now + engine.config.delivery.lease;
-    let next = if choose { pick(&mut tx, engine, lease, now).await? } else { Next::Again };
+    let stuck = answers.iter().any(|answer| answer.acknowledged().is_empty() && recover::must_wait(answer, now));
+    let next = if stuck {
+        shed(&mut tx, engine, lease).await?;
+        Next::Nothing
+    } else if choose {
+        pick(&mut tx, engine, lease, now).await?
+    } else {
+        Next::Again
+    };
     let own = lease.ids();
     if matches!(next, Next::Nothing) {
         intent::release_lease(&mut tx, lease.tenant, &own, engine.process).await?;
@@ -132,7 +136,7 @@ async fn end(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime)
     Ok(Ok(()))
 }
 
-fn cleared() -> Failure {
+pub(super) fn cleared() -> Failure {
     let text =
         "the launch context was cleared while the change waited for the point-of-care system; nothing was stored";
     Failure::Conflict(Outcome::error(IssueType::Conflict, text))
@@ -161,18 +165,7 @@ async fn refuse(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTi
             Delivery::Refused { .. } | Delivery::Acknowledged => {}
         }
     }
-    let entry = audit::Entry {
-        action: "notification",
-        outcome: "failed",
-        client_id: Some(&intent.client_id),
-        user_id: intent.user_id,
-        context: Some(intent.context),
-        tenant: intent.tenant,
-        target: None,
-        request_id: intent.request_id.as_deref(),
-        detail: None,
-    };
-    audit::append(tx.conn(), &entry, now).await?;
+    audit::append(tx.conn(), &audit_entry(intent), now).await?;
     // What could not be given back is withdrawn.
     drop_sent(tx, answer).await
 }
@@ -209,26 +202,21 @@ fn failure(answer: &Answer) -> Failure {
 }
 
 async fn audit_applied(tx: &mut Tx, intent: &Intent, changes: &[Change], now: OffsetDateTime) -> Result<(), Failure> {
-    for change in changes {
-        let target = format!("{}/{}/_history/{}", change.kind, change.id, change.version);
-        let entry = audit::Entry {
-            action: match change.method {
-                Method::Post => "create",
-                Method::Put => "update",
-                Method::Delete => "delete",
-            },
-            outcome: "success",
-            client_id: Some(&intent.client_id),
-            user_id: intent.user_id,
-            context: Some(intent.context),
-            tenant: change.tenant,
-            target: Some(&target),
-            request_id: intent.request_id.as_deref(),
-            detail: None,
-        };
-        audit::append(tx.conn(), &entry, now).await?;
+    let entry = audit::Entry { outcome: "success", ..audit_entry(intent) };
+    Ok(audit::append_many(tx.conn(), &entry, &audited(changes), now).await?)
+}
+
+fn audit_entry(intent: &Intent) -> audit::Entry<'_> {
+    audit::Entry {
+        action: "notification",
+        outcome: "failed",
+        client_id: Some(&intent.client_id),
+        user_id: intent.user_id,
+        context: Some(intent.context),
+        tenant: intent.tenant,
+        request_id: intent.request_id.as_deref(),
+        ..audit::Entry::default()
     }
-    Ok(())
 }
 
 /// The next batch, marked as sending; Subscriptions that it needs and that are free are taken as well.
@@ -259,6 +247,17 @@ async fn pick(tx: &mut Tx, engine: &Engine, lease: &mut Lease, now: OffsetDateTi
     }
     intent::mark_sending(tx, &intent_ids(&batch)).await?;
     Ok(Next::Batch(batch))
+}
+
+/// Behind an intent that waits for an unreachable PoC nothing can be delivered: what was never sent is dropped.
+async fn shed(tx: &mut Tx, engine: &Engine, lease: &Lease) -> Result<(), Failure> {
+    for id in intent::next(tx, lease.tenant, &lease.ids(), LOOK_AHEAD).await? {
+        if let Some(loaded) = recover::load(tx, engine, id).await?.filter(|loaded| !loaded.resumed) {
+            let failure = expired(tx, &loaded).await?;
+            engine.waiters.tell(id, Err(failure));
+        }
+    }
+    Ok(())
 }
 
 /// It waited too long behind others and was never sent.
@@ -304,8 +303,8 @@ fn fits(engine: &Engine, lease: &Lease, batch: &[Loaded], more: &Loaded) -> bool
                 .held
                 .get(id)
                 .and_then(|(_, row)| Spec::stored(&row.spec).ok())
-                .map_or(1, |spec| max_count(engine, &spec));
+                .map_or(1, |spec| spec.max_count(engine.config.delivery.max_count));
             let count: usize = batch.iter().chain([more]).map(|one| one.events_for(id).count()).sum();
-            count <= most as usize
+            count <= most
         })
 }

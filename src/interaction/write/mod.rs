@@ -111,18 +111,40 @@ pub async fn write(engine: &Engine, caller: &Caller, planned: Vec<Planned>) -> R
 }
 
 async fn write_to_the_end(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Result<Vec<Written>, Failure> {
-    let give_up = Instant::now() + engine.config.delivery.lock_wait;
+    let mut patience = Patience::new(engine);
     loop {
-        let attempt = attempt(engine, caller, planned).await?;
-        match attempt {
+        match attempt(engine, caller, planned).await? {
             Attempt::Done(written) => return Ok(written),
-            Attempt::Locked if Instant::now() >= give_up => {
-                let text = "another write of the same resource is waiting for the point-of-care system; try again";
-                return Err(Failure::Conflict(Outcome::error(IssueType::LockError, text)));
-            }
-            // The holder may be any replica, so its end is looked for, not only listened for.
-            Attempt::Locked => engine.waiters.any_end(Duration::from_millis(50)).await,
+            Attempt::Locked => patience.wait(engine).await?,
         }
+    }
+}
+
+/// Waiting for a key that another write holds, up to `delivery.lock_wait`.
+pub struct Patience(Instant);
+
+impl Patience {
+    /// Begins to count.
+    pub fn new(engine: &Engine) -> Self {
+        Self(Instant::now() + engine.config.delivery.lock_wait)
+    }
+
+    /// Waits until it is worth another try; 409 when the time is up.
+    pub async fn wait(&mut self, engine: &Engine) -> Result<(), Failure> {
+        if Instant::now() >= self.0 {
+            let text = "another write of the same resource is waiting for the point-of-care system; try again";
+            return Err(Failure::Conflict(Outcome::error(IssueType::LockError, text)));
+        }
+        // The holder may be any replica, so its end is looked for, not only listened for.
+        engine.waiters.any_end(Duration::from_millis(50)).await;
+        Ok(())
+    }
+}
+
+/// Tells waiting requests that their intents were ended by `$clear-context` or expiry.
+pub fn tell_cleared(engine: &Engine, intents: &[Uuid]) {
+    for intent in intents {
+        engine.waiters.tell(*intent, Err(apply::cleared()));
     }
 }
 
@@ -203,26 +225,30 @@ fn new_version(change: &Change) -> NewVersion {
 }
 
 async fn audit_changes(tx: &mut Tx, caller: &Caller, changes: &[Change], now: OffsetDateTime) -> Result<(), Failure> {
-    for change in changes {
-        let target = format!("{}/{}/_history/{}", change.kind, change.id, change.version);
-        let entry = audit::Entry {
-            action: match change.method {
-                Method::Post => "create",
-                Method::Put => "update",
-                Method::Delete => "delete",
-            },
-            outcome: "success",
-            client_id: Some(&caller.client_id),
-            user_id: caller.user_id,
-            context: caller.launch.as_ref().map(|launch| launch.id).or(change.context),
-            tenant: change.tenant,
-            target: Some(&target),
-            request_id: caller.request_id.as_deref(),
-            detail: None,
+    let Some(first) = changes.first() else { return Ok(()) };
+    let entry = audit::Entry {
+        outcome: "success",
+        client_id: Some(&caller.client_id),
+        user_id: caller.user_id,
+        context: caller.launch.as_ref().map(|launch| launch.id).or(first.context),
+        tenant: first.tenant,
+        request_id: caller.request_id.as_deref(),
+        ..audit::Entry::default()
+    };
+    Ok(audit::append_many(tx.conn(), &entry, &audited(changes), now).await?)
+}
+
+/// (action, target) of each change, for the audit trail.
+fn audited(changes: &[Change]) -> Vec<(&'static str, String)> {
+    let of = |change: &Change| {
+        let action = match change.method {
+            Method::Post => "create",
+            Method::Put => "update",
+            Method::Delete => "delete",
         };
-        audit::append(tx.conn(), &entry, now).await?;
-    }
-    Ok(())
+        (action, format!("{}/{}/_history/{}", change.kind, change.id, change.version))
+    };
+    changes.iter().map(of).collect()
 }
 
 /// How an intent ended.

@@ -7,13 +7,14 @@ use tokio::time::Instant;
 
 use super::deliver::Loaded;
 use crate::{
+    id,
     interaction::Engine,
     store::intent::Subscriber,
     subscription::{
         channel::rest_hook::{self, Target},
         delivery::Delivery,
         header::Headers,
-        notification::{self, Event},
+        notification::{self, About, Event},
         request::Spec,
     },
 };
@@ -36,10 +37,17 @@ pub(super) async fn send(engine: &Engine, subscriber: &Subscriber, batch: &[&Loa
     };
     let target = Target::new(&spec, &headers);
     let events: Vec<Event<'_>> = batch.iter().flat_map(|loaded| loaded.events_for(&subscriber.id)).collect();
-    let last = events.iter().map(|event| event.number).max().unwrap_or(subscriber.last_event);
-    let at = engine.now();
-    let body = notification::event_notification(&engine.base, &subscriber.id, &spec, &events, last, at);
-    let time = spec.timeout().map_or(engine.config.delivery.timeout, |own| own.min(engine.config.delivery.timeout));
+    let about = About {
+        base: &engine.base,
+        subscription: &subscriber.id,
+        topic: &spec.topic,
+        content: spec.content,
+        last_event: subscriber.last_event,
+        now: engine.now(),
+        notification: id::new_uuid(),
+    };
+    let body = notification::event_notification(&about, &events);
+    let time = spec.timeout(engine.config.delivery.timeout);
     let deadline = Instant::now() + time;
     let mut pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(50))

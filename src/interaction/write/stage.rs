@@ -20,7 +20,7 @@ use crate::{
     subscription::{
         change::{Change, Method},
         request::Spec,
-        trigger,
+        trigger::{self, Subject},
     },
 };
 
@@ -110,18 +110,17 @@ fn told(engine: &Engine, subscribers: Vec<Subscriber>, changes: &[Change]) -> Re
         })?;
         let mut number = subscriber.last_event;
         for (ord, change) in (0..).zip(changes) {
-            if change.method != Method::Delete && trigger::matches(&spec, change, &engine.base) {
+            if change.method != Method::Delete && trigger::matches(&spec, &Subject::of(change, &engine.base)) {
                 number += 1;
                 told.events.push(Numbered { subscription: subscriber.id.clone(), number, ord });
             }
         }
         let count = number - subscriber.last_event;
-        if count > i64::from(max_count(engine, &spec)) {
+        let most = spec.max_count(engine.config.delivery.max_count);
+        if usize::try_from(count).is_ok_and(|count| count > most) {
             // One notification must carry the whole transaction: acknowledged in parts, it could be half a phantom.
-            let text = format!(
-                "this transaction has {count} changes, the point-of-care system takes at most {} at once",
-                max_count(engine, &spec)
-            );
+            let text =
+                format!("this transaction has {count} changes, the point-of-care system takes at most {most} at once");
             return Err(Failure::Unprocessable(Outcome::error(IssueType::TooCostly, text)));
         }
         if count > 0 {
@@ -130,11 +129,6 @@ fn told(engine: &Engine, subscribers: Vec<Subscriber>, changes: &[Change]) -> Re
         }
     }
     Ok(told)
-}
-
-/// The most changes one notification to this Subscription may tell of.
-pub(super) fn max_count(engine: &Engine, spec: &Spec) -> u32 {
-    spec.max_count.map_or(engine.config.delivery.max_count, |own| own.min(engine.config.delivery.max_count))
 }
 
 fn intent_changes(changes: &[Change]) -> Vec<IntentChange> {
