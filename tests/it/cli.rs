@@ -1,0 +1,110 @@
+//! The program as its operator uses it.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::db::{TestDb, db};
+
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn sofa(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sofa"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SOFA__") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("DATABASE_URL").env_remove("SOFA_CONFIG").args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn with(db: &TestDb, arguments: &[&str], input: &str) -> Output {
+    run(sofa(arguments).env("DATABASE_URL", &db.url).env("SOFA__SECURITY__MASTER_KEY", KEY), input)
+}
+
+fn out(output: &Output) -> String {
+    assert!(output.status.success(), "{}", err(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_wrong_configuration_stops_the_start_and_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[server]\nlissten = \"127.0.0.1:8080\"\n").unwrap();
+    let output = run(&mut sofa(&["--config", file.path().to_str().unwrap(), "check-config"]), "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).contains(&format!("{}:2: server.lissten: unknown key", file.path().display())));
+}
+
+#[test]
+fn the_effective_configuration_is_shown_without_secrets() {
+    let mut command = sofa(&["check-config"]);
+    command.env("DATABASE_URL", "postgres://u:hidden@db/x").env("SOFA__SECURITY__MASTER_KEY", KEY);
+    let shown = out(&run(command.env("SOFA__CONTEXT__TTL", "2h"), ""));
+    assert!(shown.contains("ttl = \"2h\"") && shown.contains("url = \"***\""), "{shown}");
+    assert!(!shown.contains("hidden") && !shown.contains(KEY));
+}
+
+#[tokio::test]
+async fn clients_are_registered_listed_and_disabled() {
+    let db = db().await;
+    let add = ["client", "add", "chart", "--role", "app", "--redirect-uri", "https://app.example/cb"];
+    let added = out(&with(&db, &[&add[..], &["--auth", "client_secret_basic"]].concat(), ""));
+    let secret = added.lines().find_map(|line| line.strip_prefix("client_secret: ")).unwrap();
+    assert_eq!(secret.len(), 43);
+    let again = with(&db, &add, "");
+    assert_eq!(again.status.code(), Some(1));
+    assert!(err(&again).contains("there is a client chart already"));
+    out(&with(&db, &["client", "disable", "chart"], ""));
+    let listed: Value = serde_json::from_str(&out(&with(&db, &["client", "list", "--json"], ""))).unwrap();
+    assert_eq!(listed[0]["client_id"], "chart");
+    assert_eq!(listed[0]["enabled"], false);
+    assert_eq!(listed[0]["origins"][0], "https://app.example");
+    let refused = with(&db, &["client", "add", "clinic", "--role", "poc"], "");
+    assert!(err(&refused).contains("tenant"), "{}", err(&refused));
+}
+
+#[tokio::test]
+async fn passwords_come_through_standard_input_and_are_stored_as_argon2id() {
+    let db = db().await;
+    out(&with(&db, &["user", "add", "jones", "--fhir-user", "Practitioner/1"], "correct horse\n"));
+    let hash = "select password_hash from user_account where name = 'jones'";
+    let first: String = sqlx::query_scalar(hash).fetch_one(&db.pool).await.unwrap();
+    assert!(first.starts_with("$argon2id$"));
+    out(&with(&db, &["user", "passwd", "Jones"], "battery staple\n"));
+    let second: String = sqlx::query_scalar(hash).fetch_one(&db.pool).await.unwrap();
+    assert_ne!(first, second);
+    let short = with(&db, &["user", "add", "smith"], "short\n");
+    assert!(err(&short).contains("at least 8 characters"), "{}", err(&short));
+    let listed = out(&with(&db, &["user", "list"], ""));
+    assert!(listed.contains("jones") && listed.contains("Practitioner/1") && !listed.contains("argon2"));
+}
+
+#[tokio::test]
+async fn rotating_keys_lets_the_next_one_sign() {
+    let db = db().await;
+    let states = "select state from signing_key order by created_at";
+    out(&with(&db, &["key", "rotate"], ""));
+    let states: Vec<String> = sqlx::query_scalar(states).fetch_all(&db.pool).await.unwrap();
+    assert_eq!(states, ["retired", "active", "next"]);
+}
+
+#[test]
+fn nobody_answers_is_not_healthy() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = run(sofa(&["healthcheck"]).env("SOFA__SERVER__LISTEN", free.to_string()), "");
+    assert_eq!(output.status.code(), Some(1));
+}
