@@ -1,1 +1,128 @@
-//! The authorization server surface.
+//! The authorization server (RFC 6749, OpenID Connect Core 1.0, SMART App Launch 2.1.0): one endpoint per file, with its
+//! request, its handler and every way it can refuse.
+//!
+//! | endpoint | file |
+//! |---|---|
+//! | `GET /.well-known/openid-configuration`, `GET [base]/.well-known/smart-configuration` | [`discovery`] |
+//! | `GET /jwks` | [`jwks`] |
+//! | `GET`, `POST /authorize` | [`authorize`], and what comes of it in [`approval`] |
+//! | `POST /login` | [`login`] |
+//! | `POST /token` | [`token`], one file per grant type |
+//! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
+//!
+//! It meets `$set-context` only in the database: `/authorize` reads the context that a launchID names.
+
+mod approval;
+mod authorize;
+mod client_auth;
+mod cookie;
+mod discovery;
+mod error;
+mod form;
+mod introspect;
+mod jwks;
+mod login;
+mod page;
+pub mod password;
+mod revoke;
+mod token;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::smart::launch::LaunchValues;
+use crate::smart::scope::ScopeSet;
+use crate::store::context::ContextRow;
+use crate::store::grant::LiveGrant;
+use crate::token::key_set::KeySet;
+use crate::web::cors;
+
+/// No request to these endpoints is larger; 8 kB of scopes fit many times.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// What the endpoints share.
+#[derive(Clone)]
+pub struct OauthState {
+    pool: PgPool,
+    clock: SharedClock,
+    config: Arc<Config>,
+    keys: Arc<KeySet>,
+    passwords: Arc<password::Checker>,
+}
+
+impl OauthState {
+    /// Fails only when no password could ever be hashed here.
+    pub fn new(
+        pool: PgPool,
+        clock: SharedClock,
+        config: Arc<Config>,
+        keys: Arc<KeySet>,
+    ) -> Result<Self, password::HashError> {
+        Ok(Self { pool, clock, config, keys, passwords: Arc::new(password::Checker::new()?) })
+    }
+
+    fn now(&self) -> OffsetDateTime {
+        self.clock.now()
+    }
+
+    /// The issuer and the address of every endpoint but FHIR's, without a slash at the end.
+    fn public_url(&self) -> &str {
+        &self.config.server.public_url
+    }
+
+    /// The user of a grant as an absolute URL without a slash at the end, when the scope `fhirUser` was granted.
+    fn fhir_user(&self, grant: &LiveGrant, scope: &ScopeSet) -> Option<String> {
+        let reference = grant.fhir_user.as_ref().filter(|_| scope.has("fhirUser"))?;
+        Some(format!("{}/{reference}", self.config.server.fhir_base()))
+    }
+
+    fn is_https(&self) -> bool {
+        self.public_url().starts_with("https:")
+    }
+}
+
+/// The routes, from the root of the public URL.
+pub fn router(state: OauthState) -> Router {
+    let readable_by_anyone = Router::new()
+        .route("/.well-known/openid-configuration", get(discovery::openid))
+        .route("/fhir/.well-known/smart-configuration", get(discovery::smart))
+        .route("/jwks", get(jwks::handler))
+        .layer(cors::anyone());
+    let for_clients = Router::new()
+        .route("/token", post(token::handler))
+        .route("/introspect", post(introspect::handler))
+        .route("/revoke", post(revoke::handler))
+        .layer(cors::registered_origins(state.pool.clone()));
+    let for_people = Router::new()
+        .route("/authorize", get(authorize::get).post(authorize::post))
+        .route("/login", post(login::handler))
+        .route("/login.css", get(page::style));
+    readable_by_anyone
+        .merge(for_clients)
+        .merge(for_people)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(state)
+}
+
+/// What an app is told of its context.
+fn launch_values(context: &ContextRow) -> LaunchValues {
+    let mut values = LaunchValues {
+        patient: context.patient.clone(),
+        encounter: context.encounter.clone(),
+        need_patient_banner: context.need_patient_banner,
+        intent: context.intent.clone(),
+        smart_style_url: context.smart_style_url.clone(),
+        tenant: context.launch_tenant.clone(),
+        ..LaunchValues::default()
+    };
+    values.set_fhir_context(&context.fhir_context);
+    values
+}

@@ -193,6 +193,12 @@ fn matches_loopback(requested: &str, pattern: &str) -> bool {
         && url.fragment().is_none()
         && url.username().is_empty()
         && url.password().is_none()
+        && is_visible_ascii(requested)
+}
+
+/// It goes into a Location header as it is.
+fn is_visible_ascii(uri: &str) -> bool {
+    uri.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// https anywhere, http on this machine only, or a private-use scheme (RFC 8252 section 7.1: it holds a '.').
@@ -208,7 +214,11 @@ fn redirect_is_acceptable(uri: &str) -> bool {
         }),
         scheme => scheme.contains('.'),
     };
-    scheme_is_fine && url.fragment().is_none() && !uri.contains('*') && url.username().is_empty()
+    scheme_is_fine
+        && url.fragment().is_none()
+        && !uri.contains('*')
+        && url.username().is_empty()
+        && is_visible_ascii(uri)
 }
 
 /// The requirements of SMART's "Registering a client for asymmetric authentication" on an inline key set.

@@ -219,6 +219,15 @@ impl ScopeSet {
         set
     }
 
+    /// Reads a list of which every part is understood; `None` when one is not.
+    pub fn parse_all(text: &str) -> Option<Self> {
+        let mut set = Self::default();
+        for word in text.split_ascii_whitespace() {
+            set.add(Scope::parse(word)?);
+        }
+        Some(set)
+    }
+
     fn add(&mut self, scope: Scope) {
         if !self.has(scope.text()) {
             self.0.push(scope);

@@ -1,0 +1,488 @@
+//! `GET` and `POST /authorize` (RFC 6749 section 4.1.1; SMART App Launch 2.1.0, "Obtain authorization code"; OpenID Connect
+//! Core 1.0 section 3.1.2).
+//!
+//! | situation | answer |
+//! |---|---|
+//! | good, and the browser's user is signed in and owns the launch | 303 to the app with `code` and `state` |
+//! | good otherwise | 200, the login form |
+//! | `client_id` unknown, `redirect_uri` missing or not registered, either of them repeated | 400, a page; no redirect |
+//! | anything else wrong | 303 to the app with `error`, `error_description` and `state` |
+//! | `prompt=none` and nobody suitable is signed in | 303 with `login_required` |
+//!
+//! A launch may be authorized again, by its owner, as long as the launch window is open: an app that is reloaded starts
+//! over. Outside a launch an app can sign its user in (`openid`), but gets no FHIR scope: there is no context that would
+//! hold its data, and no picker yet. A point-of-care system uses this flow without a launch, for its signed-in user.
+
+use axum::extract::{FromRequest, FromRequestParts};
+use axum::extract::{RawQuery, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::approval::{self, SignedIn};
+use super::form::{Parameters, Repeated, is_form};
+use super::page::{self, Problem};
+use super::visitor::{Visitor, record};
+use super::{OauthState, launch_values, login};
+use crate::id::token_digest;
+use crate::smart::client::redirect_is_registered;
+use crate::smart::launch::LaunchValues;
+use crate::smart::pkce;
+use crate::smart::scope::{self, Level, ScopeSet};
+use crate::store;
+use crate::store::audit::Entry;
+use crate::store::client::{Client, Role};
+use crate::store::context::ContextRow;
+
+/// Why an authorization is refused, once it is known where to say so.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{0} is there more than once")]
+    Repeated(&'static str),
+    #[error("response_type must be code")]
+    ResponseType,
+    #[error("this client may not use the authorization code flow")]
+    Client,
+    #[error("only an app can be launched")]
+    NotAnApp,
+    #[error("code_challenge_method must be S256")]
+    ChallengeMethod,
+    #[error("code_challenge must be a SHA-256 in base64url: 43 characters")]
+    Challenge,
+    #[error("aud must be the FHIR base URL of this server")]
+    Audience,
+    #[error("aud and resource differ")]
+    TwoAudiences,
+    #[error("the launch is unknown, has ended, or was made too long ago")]
+    Launch,
+    #[error("the launch parameter and the launch scope belong together")]
+    LaunchScope,
+    #[error("the launch is for another app")]
+    OtherApp,
+    #[error("this server gives apps FHIR scopes only within a launch")]
+    NoLaunch,
+    #[error("nothing of the requested scope can be granted")]
+    Scope,
+    #[error("the launch belongs to another user")]
+    NotOwner,
+    #[error("the user belongs to another organisation")]
+    OtherOrganisation,
+    #[error("the user did not agree")]
+    Cancelled,
+    #[error("the user must sign in")]
+    LoginRequired,
+    #[error("the server cannot do this at the moment")]
+    Unavailable(#[from] store::Error),
+}
+
+impl Refusal {
+    /// The error code (RFC 6749 section 4.1.2.1; OpenID Connect Core 1.0 section 3.1.2.6).
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_)
+            | Self::Repeated(_)
+            | Self::ChallengeMethod
+            | Self::Challenge
+            | Self::Audience
+            | Self::TwoAudiences
+            | Self::Launch
+            | Self::LaunchScope => "invalid_request",
+            Self::ResponseType => "unsupported_response_type",
+            Self::Client | Self::NotAnApp => "unauthorized_client",
+            Self::NoLaunch | Self::Scope => "invalid_scope",
+            Self::OtherApp | Self::NotOwner | Self::OtherOrganisation | Self::Cancelled => "access_denied",
+            Self::LoginRequired => "login_required",
+            Self::Unavailable(error) if error.is_transient() => "temporarily_unavailable",
+            Self::Unavailable(_) => "server_error",
+        }
+    }
+}
+
+impl From<Repeated> for Refusal {
+    fn from(Repeated(name): Repeated) -> Self {
+        Self::Repeated(name)
+    }
+}
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// Whom to answer, and where: known good before anything is sent there.
+pub struct Recipient {
+    pub client: Client,
+    pub redirect_uri: String,
+    pub state: Option<String>,
+}
+
+/// A good authorization request, kept while its user signs in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    pub client_id: String,
+    pub redirect_uri: String,
+    pub state: String,
+    /// What can be granted of what was asked for, as far as it does not depend on the user.
+    pub scope: String,
+    /// The context that the launchID named.
+    pub context: Option<Uuid>,
+    pub code_challenge: String,
+    pub nonce: Option<String>,
+}
+
+/// Whether the user may be, or must be, asked to sign in (OpenID Connect `prompt`, `max_age`).
+struct Prompt {
+    never: bool,
+    always: bool,
+    max_age: Option<Duration>,
+}
+
+/// `GET /authorize`.
+pub async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
+    begin(&state, &visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
+}
+
+/// `POST /authorize`.
+pub async fn post(State(state): State<OauthState>, request: Request) -> Response {
+    let is_form = is_form(&request);
+    let (mut parts, body) = request.into_parts();
+    let Ok(visitor) = Visitor::from_request_parts(&mut parts, &state).await;
+    match Bytes::from_request(Request::from_parts(parts, body), &state).await {
+        Ok(body) if is_form => begin(&state, &visitor, &Parameters::parse(&body)).await,
+        _ => page::problem(visitor.language, Problem::Malformed),
+    }
+}
+
+async fn begin(state: &OauthState, visitor: &Visitor, parameters: &Parameters) -> Response {
+    let recipient = match find_recipient(state, parameters).await {
+        Ok(recipient) => recipient,
+        Err(problem) => return page::problem(visitor.language, problem),
+    };
+    match proceed(state, visitor, parameters, &recipient).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(state, visitor, &recipient, &refusal, None).await,
+    }
+}
+
+async fn find_recipient(state: &OauthState, parameters: &Parameters) -> Result<Recipient, Problem> {
+    let one = |name| parameters.one(name).map_err(|_| Problem::Malformed);
+    let client_id = one("client_id")?.ok_or(Problem::UnknownClient)?;
+    let redirect_uri = one("redirect_uri")?.ok_or(Problem::RedirectUri)?;
+    let client = find_client(state, client_id).await?;
+    if !redirect_is_registered(redirect_uri, &client.redirect_uris, client.loopback_redirects) {
+        return Err(Problem::RedirectUri);
+    }
+    // A repeated state is refused below, and then there is none to give back.
+    let state = parameters.one("state").ok().flatten().map(str::to_owned);
+    Ok(Recipient { client, redirect_uri: redirect_uri.to_owned(), state })
+}
+
+/// The enabled client of that id.
+pub async fn find_client(state: &OauthState, client_id: &str) -> Result<Client, Problem> {
+    let found = async {
+        let mut conn = state.pool.acquire().await?;
+        store::client::find(&mut conn, client_id).await
+    };
+    let found = found.await.map_err(|error| {
+        tracing::error!(%error, "a client could not be looked up");
+        Problem::Unavailable
+    })?;
+    found.filter(|client| client.enabled).ok_or(Problem::UnknownClient)
+}
+
+async fn proceed(
+    state: &OauthState,
+    visitor: &Visitor,
+    parameters: &Parameters,
+    recipient: &Recipient,
+) -> Result<Response, Refusal> {
+    let prompt = read_prompt(parameters)?;
+    let mut conn = state.pool.acquire().await?;
+    let request = read_request(state, &mut conn, parameters, recipient).await?;
+    let signed_in = if prompt.always { None } else { find_signed_in(state, visitor, &mut conn, &prompt).await? };
+    drop(conn);
+    if let Some(signed_in) = signed_in {
+        match approval::approve(state, &request, &recipient.client, &signed_in, visitor.request_id.as_deref()).await {
+            Ok(code) => return Ok(recipient.answer(&[("code", &code)])),
+            // Somebody else is still signed in on a shared computer: let the right person sign in.
+            Err(Refusal::NotOwner | Refusal::OtherOrganisation) if !prompt.never => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    if prompt.never {
+        return Err(Refusal::LoginRequired);
+    }
+    login::ask(state, visitor, &request, &recipient.client).await
+}
+
+fn read_prompt(parameters: &Parameters) -> Result<Prompt, Refusal> {
+    let words = parameters.one("prompt")?.unwrap_or_default();
+    let has = |wanted| words.split_ascii_whitespace().any(|word| word == wanted);
+    let max_age = parameters.one("max_age")?.and_then(|seconds| seconds.parse().ok()).map(Duration::seconds);
+    Ok(Prompt { never: has("none"), always: has("login") || has("select_account"), max_age })
+}
+
+async fn find_signed_in(
+    state: &OauthState,
+    visitor: &Visitor,
+    conn: &mut PgConnection,
+    prompt: &Prompt,
+) -> Result<Option<SignedIn>, Refusal> {
+    let Some(session_digest) = visitor.cookies.session_digest() else { return Ok(None) };
+    let now = state.now();
+    let Some(session) = store::login::find_session(conn, &session_digest, now).await? else { return Ok(None) };
+    if prompt.max_age.is_some_and(|max_age| now - session.created_at > max_age) {
+        return Ok(None);
+    }
+    let user = store::user::find(conn, session.user_id).await?;
+    Ok(user.map(|user| SignedIn { user, session_digest, since: session.created_at }))
+}
+
+async fn read_request(
+    state: &OauthState,
+    conn: &mut PgConnection,
+    parameters: &Parameters,
+    recipient: &Recipient,
+) -> Result<AuthorizationRequest, Refusal> {
+    let required = |name| parameters.one(name)?.ok_or(Refusal::Missing(name));
+    let sent_state = required("state")?;
+    if required("response_type")? != "code" {
+        return Err(Refusal::ResponseType);
+    }
+    if recipient.client.role == Role::Service {
+        return Err(Refusal::Client);
+    }
+    let code_challenge = required("code_challenge")?;
+    // An absent method means plain (RFC 7636 section 4.3).
+    if parameters.one("code_challenge_method")? != Some(pkce::METHOD) {
+        return Err(Refusal::ChallengeMethod);
+    }
+    if !pkce::is_challenge(code_challenge) {
+        return Err(Refusal::Challenge);
+    }
+    check_audience(parameters, &state.config.server.fhir_base())?;
+    let asked = ScopeSet::parse(required("scope")?);
+    let nonce = parameters.one("nonce")?;
+    let context = match parameters.one("launch")? {
+        Some(launch) => Some(find_launch(state, conn, launch, &recipient.client).await?),
+        None => None,
+    };
+    let scope = grantable(&asked, &recipient.client, context.as_ref().map(launch_values).as_ref())?;
+    Ok(AuthorizationRequest {
+        client_id: recipient.client.client_id.clone(),
+        redirect_uri: recipient.redirect_uri.clone(),
+        state: sent_state.to_owned(),
+        scope: scope.to_string(),
+        context: context.map(|context| context.id),
+        code_challenge: code_challenge.to_owned(),
+        nonce: nonce.map(str::to_owned),
+    })
+}
+
+/// `aud` must name this FHIR base, so that an app led astray by a false `iss` sends no token to a stranger. `resource`
+/// is a synonym (RFC 8707).
+fn check_audience(parameters: &Parameters, fhir_base: &str) -> Result<(), Refusal> {
+    let trimmed = |name| Ok::<_, Repeated>(parameters.one(name)?.map(|url| url.strip_suffix('/').unwrap_or(url)));
+    match (trimmed("aud")?, trimmed("resource")?) {
+        (None, None) => Err(Refusal::Missing("aud")),
+        (Some(aud), Some(resource)) if aud != resource => Err(Refusal::TwoAudiences),
+        (Some(url), _) | (None, Some(url)) if url != fhir_base => Err(Refusal::Audience),
+        _ => Ok(()),
+    }
+}
+
+async fn find_launch(
+    state: &OauthState,
+    conn: &mut PgConnection,
+    launch: &str,
+    client: &Client,
+) -> Result<ContextRow, Refusal> {
+    if client.role != Role::App {
+        return Err(Refusal::NotAnApp);
+    }
+    let context = store::context::find_by_launch(conn, &token_digest(launch)).await?.ok_or(Refusal::Launch)?;
+    let now = state.now();
+    if !context.is_alive(now) || !window_is_open(&context, state.config.context.launch_window, now) {
+        return Err(Refusal::Launch);
+    }
+    match &context.app_id {
+        Some(app_id) if *app_id != client.client_id => Err(Refusal::OtherApp),
+        _ => Ok(context),
+    }
+}
+
+fn window_is_open(context: &ContextRow, window: std::time::Duration, now: OffsetDateTime) -> bool {
+    window.is_zero() || now < context.created_at + window
+}
+
+/// What of `asked` this client can be granted. `launched` holds what the launch delivers.
+fn grantable(asked: &ScopeSet, client: &Client, launched: Option<&LaunchValues>) -> Result<ScopeSet, Refusal> {
+    let has_resource_scopes =
+        [Level::Patient, Level::User, Level::System].into_iter().any(|level| asked.has_level(level));
+    match launched {
+        _ if asked.has("launch") != launched.is_some() => return Err(Refusal::LaunchScope),
+        None if client.role == Role::App && has_resource_scopes => return Err(Refusal::NoLaunch),
+        _ => {}
+    }
+    let has_patient = launched.is_some_and(|values| values.patient.is_some());
+    let levels: &[Level] = if has_patient { &[Level::Patient, Level::User] } else { &[Level::User] };
+    let granted = asked.within(&ScopeSet::parse(&client.scope)).only_levels(levels).only_plain(|plain| {
+        match plain.strip_prefix("launch/") {
+            Some(kind) => launched.is_some_and(|values| values.delivers(kind)),
+            None => client.role == Role::Poc || !scope::is_operation(plain),
+        }
+    });
+    if granted.is_empty() { Err(Refusal::Scope) } else { Ok(granted) }
+}
+
+impl Recipient {
+    /// Sends the browser back to the app. 303, so that a form is never posted again to another server.
+    pub fn answer(&self, members: &[(&str, &str)]) -> Response {
+        let mut location = self.redirect_uri.clone();
+        let members = members.iter().copied().chain(self.state.as_deref().map(|state| ("state", state)));
+        for (name, value) in members {
+            location.push(if location.contains('?') { '&' } else { '?' });
+            location.push_str(name);
+            location.push('=');
+            location.extend(utf8_percent_encode(value, QUERY_VALUE));
+        }
+        let Ok(location) = HeaderValue::from_str(&location) else { return StatusCode::BAD_REQUEST.into_response() };
+        let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+        (StatusCode::SEE_OTHER, headers).into_response()
+    }
+}
+
+/// Everything but RFC 3986 "unreserved": safe for clients that read '+' either way.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Tells the app, and the audit trail, that it was refused. `user` is whoever has signed in for it.
+pub async fn refuse(
+    state: &OauthState,
+    visitor: &Visitor,
+    recipient: &Recipient,
+    refusal: &Refusal,
+    user: Option<Uuid>,
+) -> Response {
+    if let Refusal::Unavailable(error) = refusal {
+        tracing::error!(%error, "the database failed an authorization request");
+    }
+    let description = refusal.to_string();
+    let entry = Entry {
+        action: "authorize",
+        outcome: if matches!(refusal, Refusal::Unavailable(_)) { "failed" } else { "refused" },
+        client_id: Some(&recipient.client.client_id),
+        user_id: user,
+        tenant: recipient.client.tenant,
+        request_id: visitor.request_id.as_deref(),
+        detail: Some(&description),
+        ..Entry::default()
+    };
+    record(state, &entry).await;
+    recipient.answer(&[("error", refusal.code()), ("error_description", &description)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::client::AuthMethod;
+
+    fn client(role: Role, scope: &str) -> Client {
+        Client {
+            client_id: "c".into(),
+            name: "C".into(),
+            role,
+            tenant: i64::from(role == Role::Poc),
+            auth_method: AuthMethod::None,
+            secret_digest: None,
+            jwks: None,
+            jwks_uri: None,
+            redirect_uris: vec!["https://app.example/cb?keep=1".into()],
+            loopback_redirects: false,
+            scope: scope.into(),
+            origins: Vec::new(),
+            enabled: true,
+        }
+    }
+
+    fn granted(role: Role, asked: &str, launched: Option<&LaunchValues>) -> Result<String, &'static str> {
+        let all = format!(
+            "launch launch/patient launch/encounter openid fhirUser offline_access patient/*.* user/*.* system/*.* {}",
+            scope::CONTEXT_ALIAS
+        );
+        let scope = grantable(&ScopeSet::parse(asked), &client(role, &all), launched);
+        scope.map(|scope| scope.to_string()).map_err(|refusal| refusal.code())
+    }
+
+    #[test]
+    fn within_a_launch_only_what_it_delivers_is_granted() {
+        let with_patient = LaunchValues { patient: Some("1".into()), ..Default::default() };
+        let empty = LaunchValues::default();
+        let asked = "launch launch/patient launch/encounter patient/*.rs user/*.rs system/*.rs Context.write openid";
+        assert_eq!(
+            granted(Role::App, asked, Some(&with_patient)).unwrap(),
+            "launch launch/patient patient/*.rs user/*.rs openid"
+        );
+        assert_eq!(granted(Role::App, asked, Some(&empty)).unwrap(), "launch user/*.rs openid");
+    }
+
+    #[test]
+    fn outside_a_launch_an_app_gets_no_data() {
+        for scope in ["patient/*.rs", "user/*.rs openid", "system/*.rs"] {
+            assert_eq!(granted(Role::App, scope, None), Err("invalid_scope"), "{scope}");
+        }
+        assert_eq!(granted(Role::App, "launch/patient", None), Err("invalid_scope"));
+        assert_eq!(granted(Role::App, "openid fhirUser launch/patient", None).unwrap(), "openid fhirUser");
+    }
+
+    #[test]
+    fn a_point_of_care_system_acts_for_its_user_without_a_launch() {
+        let asked = "Context.write user/*.cruds system/*.rs patient/*.rs openid";
+        assert_eq!(granted(Role::Poc, asked, None).unwrap(), "Context.write user/*.cruds openid");
+    }
+
+    #[test]
+    fn launch_scope_and_launch_parameter_come_together() {
+        assert_eq!(granted(Role::App, "launch openid", None), Err("invalid_request"));
+        assert_eq!(granted(Role::App, "patient/*.rs", Some(&LaunchValues::default())), Err("invalid_request"));
+    }
+
+    #[test]
+    fn the_answer_keeps_the_query_and_returns_the_state_unchanged() {
+        let recipient = Recipient {
+            client: client(Role::App, "openid"),
+            redirect_uri: "https://app.example/cb?keep=1".into(),
+            state: Some("a b&c=d+é#".into()),
+        };
+        let response = recipient.answer(&[("code", "x")]);
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        let location = response.headers()[header::LOCATION].to_str().unwrap();
+        assert_eq!(location, "https://app.example/cb?keep=1&code=x&state=a%20b%26c%3Dd%2B%C3%A9%23");
+    }
+
+    #[test]
+    fn the_audience_is_this_fhir_base_with_or_without_a_slash() {
+        let check = |query: &str| check_audience(&Parameters::parse(query.as_bytes()), "https://s.example/fhir");
+        for good in ["aud=https://s.example/fhir", "aud=https://s.example/fhir/", "resource=https://s.example/fhir"] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "aud=https://s.example",
+            "aud=https://s.example/fhir//",
+            "aud=https://evil.example/fhir",
+            "aud=https://s.example/fhir&resource=https://evil.example/fhir",
+            "aud=https://s.example/fhir&aud=x",
+            "resource=https://evil.example",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}

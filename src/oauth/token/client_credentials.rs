@@ -1,0 +1,158 @@
+//! `grant_type=client_credentials` (SMART Backend Services 2.1.0): a point-of-care system or a service acts for itself.
+//!
+//! | situation | answer |
+//! |---|---|
+//! | proved by a signed assertion, something of `scope` registered | an access token of at most five minutes, no refresh token |
+//! | `scope` missing | 400 `invalid_request` |
+//! | no scope of `system/` level and no operation scope within the registration | 400 `invalid_scope` |
+//! | an app, or a client that proves itself with a secret | 400 `unauthorized_client` |
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use uuid::Uuid;
+
+use super::super::OauthState;
+use super::super::client_auth::authenticate;
+use super::super::error::{Code, Failure};
+use super::super::form::Form;
+use super::super::visitor::request_id;
+use super::reply::{AccessToken, Reply};
+use crate::id::new_uuid;
+use crate::smart::scope::{Level, ScopeSet, is_operation};
+use crate::store;
+use crate::store::audit::Entry;
+use crate::store::client::{AuthMethod, Client, Role};
+use crate::store::grant::{self, LiveGrant, NewGrant};
+
+/// SMART: `expires_in` should not exceed this.
+const LONGEST_LIFE: Duration = Duration::from_secs(300);
+
+/// Why no token is issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Refused {
+    #[error(
+        "this client may not use client_credentials: it takes a point-of-care system or service with private_key_jwt"
+    )]
+    Client,
+    #[error(
+        "nothing of the requested scope can be granted: system/ scopes and operation scopes within the registration"
+    )]
+    Scope,
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::Client => Code::UnauthorizedClient,
+            Refused::Scope => Code::InvalidScope,
+        };
+        Self::new(code, refused.to_string())
+    }
+}
+
+/// Issues a token.
+pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Result<Reply, Failure> {
+    let client = authenticate(state, headers, form).await?;
+    if client.role == Role::App || client.auth_method != AuthMethod::PrivateKeyJwt {
+        return Err(Refused::Client.into());
+    }
+    let scope = grantable(form.required("scope")?, &client)?;
+    let now = state.now();
+    let lifetime = state.config.oauth.service_token_ttl.min(LONGEST_LIFE);
+    let grant = LiveGrant {
+        grant_id: insert_grant(state, &client, &scope, now + lifetime, request_id(headers)).await?,
+        client_id: client.client_id,
+        client_role: client.role,
+        tenant: client.tenant,
+        scope,
+        user_id: None,
+        user_name: None,
+        fhir_user: None,
+        context: None,
+    };
+    AccessToken { scope: grant.scope.clone(), grant: &grant, context: None, now, lifetime }.issue(state).await
+}
+
+async fn insert_grant(
+    state: &OauthState,
+    client: &Client,
+    scope: &str,
+    expires_at: time::OffsetDateTime,
+    request_id: Option<&str>,
+) -> Result<Uuid, Failure> {
+    let now = state.now();
+    let id = new_uuid();
+    let grant = NewGrant {
+        id,
+        client_id: &client.client_id,
+        user_id: None,
+        context: None,
+        scope,
+        session_digest: None,
+        auth_time: None,
+        nonce: None,
+        expires_at,
+    };
+    let entry = Entry {
+        action: "token",
+        outcome: "success",
+        client_id: Some(&client.client_id),
+        tenant: client.tenant,
+        request_id,
+        detail: Some("client_credentials"),
+        ..Entry::default()
+    };
+    let mut tx = store::begin(&state.pool).await?;
+    grant::insert(&mut tx, &grant, now).await?;
+    store::audit::append(tx.conn(), &entry, now).await?;
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// What of `asked` can be granted without a user. Sign-in, launch and refresh scopes make no sense here.
+fn grantable(asked: &str, client: &Client) -> Result<String, Refused> {
+    let granted = ScopeSet::parse(asked)
+        .within(&ScopeSet::parse(&client.scope))
+        .only_levels(&[Level::System])
+        .only_plain(|plain| client.role == Role::Poc && is_operation(plain));
+    if granted.is_empty() { Err(Refused::Scope) } else { Ok(granted.to_string()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(role: Role) -> Client {
+        Client {
+            client_id: "c".into(),
+            name: "C".into(),
+            role,
+            tenant: i64::from(role == Role::Poc),
+            auth_method: AuthMethod::PrivateKeyJwt,
+            secret_digest: None,
+            jwks: None,
+            jwks_uri: None,
+            redirect_uris: Vec::new(),
+            loopback_redirects: false,
+            scope: "system/*.rs user/*.rs patient/*.rs openid offline_access Context.write".into(),
+            origins: Vec::new(),
+            enabled: true,
+        }
+    }
+
+    #[test]
+    fn only_system_scopes_are_granted_and_only_as_far_as_registered() {
+        let grant = |asked| grantable(asked, &client(Role::Service));
+        assert_eq!(grant("system/Patient.cruds"), Ok("system/Patient.rs".into()));
+        assert_eq!(grant("system/*.read user/*.rs openid offline_access"), Ok("system/*.read".into()));
+        for bad in ["user/*.rs", "patient/*.rs", "system/Foo.rs", "system/*.c", "openid", "Context.write", "nonsense"] {
+            assert_eq!(grant(bad), Err(Refused::Scope), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_a_point_of_care_system_gets_operation_scopes() {
+        assert_eq!(grantable("Context.write", &client(Role::Poc)), Ok("Context.write".into()));
+    }
+}

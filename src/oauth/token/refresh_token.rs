@@ -1,0 +1,197 @@
+//! `grant_type=refresh_token` (RFC 6749 section 6; rotation as in the OAuth security best practice).
+//!
+//! | situation | answer |
+//! |---|---|
+//! | good | new access token, new refresh token, the launch context again |
+//! | public client without `client_id` | the same: the token says whose it is (npm fhirclient sends none) |
+//! | `refresh_token` missing | 400 `invalid_request` |
+//! | unknown, expired, of another client; grant ended; `online_access` and the user signed out | 400 `invalid_grant` |
+//! | used before | 400 `invalid_grant`, and the whole grant ends: one of two holders is a thief |
+//! | two requests at the same moment with one token | both succeed: one impatient client |
+//! | `scope` beyond the grant | 400 `invalid_scope`; equal or less is fine |
+
+use axum::http::HeaderMap;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::super::OauthState;
+use super::super::client_auth::authenticate_if_named;
+use super::super::error::{Code, Failure};
+use super::super::form::Form;
+use super::super::visitor::request_id;
+use super::reply::{AccessToken, Reply};
+use crate::id::{random_token, token_digest};
+use crate::smart::scope::ScopeSet;
+use crate::store::audit::Entry;
+use crate::store::client::{AuthMethod, Client};
+use crate::store::context::ContextRow;
+use crate::store::grant::{self, LiveGrant, Refresh};
+use crate::store::{self, Tx};
+
+/// Why nothing is renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Refused {
+    #[error("client authentication is missing")]
+    Client,
+    #[error("the refresh token is unknown, expired or of another client")]
+    Token,
+    #[error("the refresh token was used before; the grant has ended")]
+    Reuse,
+    #[error("the user has signed out")]
+    SignedOut,
+    #[error("what was granted has ended")]
+    Ended,
+    #[error("scope goes beyond what was granted")]
+    Scope,
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let code = match refused {
+            Refused::Client => Code::InvalidClient,
+            Refused::Token | Refused::Reuse | Refused::SignedOut | Refused::Ended => Code::InvalidGrant,
+            Refused::Scope => Code::InvalidScope,
+        };
+        Self::new(code, refused.to_string())
+    }
+}
+
+struct Renewed {
+    grant: LiveGrant,
+    scope: String,
+    context: Option<ContextRow>,
+    refresh_token: String,
+}
+
+/// Exchanges the refresh token for new tokens.
+pub async fn exchange(state: &OauthState, headers: &HeaderMap, form: &Form) -> Result<Reply, Failure> {
+    let client = authenticate_if_named(state, headers, form).await?;
+    let token = form.required("refresh_token")?;
+    let asked = form.optional("scope")?;
+    let now = state.now();
+    let renewed = renew(state, client.as_ref(), token, asked, request_id(headers), now).await?;
+    let token = AccessToken {
+        grant: &renewed.grant,
+        scope: renewed.scope,
+        context: renewed.context.as_ref(),
+        now,
+        lifetime: state.config.oauth.access_token_ttl,
+    };
+    let mut reply = token.issue(state).await?;
+    reply.refresh_token = Some(renewed.refresh_token);
+    Ok(reply)
+}
+
+async fn renew(
+    state: &OauthState,
+    client: Option<&Client>,
+    token: &str,
+    asked: Option<&str>,
+    request_id: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<Renewed, Failure> {
+    let digest = token_digest(token);
+    let mut tx = store::begin(&state.pool).await?;
+    let (refresh, at_the_same_moment) = grant::lock_refresh(&mut tx, &digest).await?.ok_or(Refused::Token)?;
+    check_client(&mut tx, client, &refresh).await?;
+    if refresh.used && !at_the_same_moment {
+        return Err(end(tx, &refresh, request_id, now).await?);
+    }
+    if refresh.expires_at <= now {
+        return Err(Refused::Token.into());
+    }
+    check_still_online(&mut tx, &refresh, now).await?;
+    let grant = grant::live(tx.conn(), refresh.grant_id, now).await?.ok_or(Refused::Ended)?;
+    let scope = narrow(&grant.scope, asked)?;
+    let context = match grant.context {
+        Some(id) => store::context::find(tx.conn(), id).await?,
+        None => None,
+    };
+    grant::use_refresh(&mut tx, &digest, now).await?;
+    let refresh_token = insert(state, &mut tx, refresh.grant_id, now).await?;
+    let entry = Entry {
+        action: "token",
+        outcome: "success",
+        client_id: Some(&grant.client_id),
+        user_id: grant.user_id,
+        context: grant.context,
+        tenant: grant.tenant,
+        request_id,
+        detail: Some("refresh_token"),
+        ..Entry::default()
+    };
+    store::audit::append(tx.conn(), &entry, now).await?;
+    tx.commit().await?;
+    Ok(Renewed { grant, scope, context, refresh_token })
+}
+
+/// The token's client, authenticated; only a public one may stay silent.
+async fn check_client(tx: &mut Tx, client: Option<&Client>, refresh: &Refresh) -> Result<(), Failure> {
+    match client {
+        Some(client) if client.client_id == refresh.client_id => Ok(()),
+        Some(_) => Err(Refused::Token.into()),
+        None => {
+            let owner = store::client::find(tx.conn(), &refresh.client_id).await?;
+            let is_public = owner.is_some_and(|owner| owner.auth_method == AuthMethod::None);
+            if is_public { Ok(()) } else { Err(Refused::Client.into()) }
+        }
+    }
+}
+
+async fn end(mut tx: Tx, refresh: &Refresh, request_id: Option<&str>, now: OffsetDateTime) -> Result<Failure, Failure> {
+    grant::revoke(&mut tx, refresh.grant_id, now).await?;
+    let entry = Entry {
+        action: "token",
+        outcome: "refused",
+        client_id: Some(&refresh.client_id),
+        request_id,
+        detail: Some("a refresh token was used twice: its grant is revoked"),
+        ..Entry::default()
+    };
+    store::audit::append(tx.conn(), &entry, now).await?;
+    tx.commit().await?;
+    Ok(Refused::Reuse.into())
+}
+
+/// A grant with `online_access` is renewed only while its user's browser session lasts.
+async fn check_still_online(tx: &mut Tx, refresh: &Refresh, now: OffsetDateTime) -> Result<(), Failure> {
+    let details = grant::details(tx.conn(), refresh.grant_id).await?.ok_or(Refused::Ended)?;
+    let Some(session) = details.session_digest else { return Ok(()) };
+    match store::login::find_session(tx.conn(), &session, now).await? {
+        Some(_) => Ok(()),
+        None => Err(Refused::SignedOut.into()),
+    }
+}
+
+/// What the new access token may do: everything granted, or the part of it that is asked for.
+fn narrow(granted: &str, asked: Option<&str>) -> Result<String, Refused> {
+    let Some(asked) = asked else { return Ok(granted.to_owned()) };
+    let set = ScopeSet::parse_all(asked).ok_or(Refused::Scope)?;
+    let fits = !set.is_empty() && set.is_within(&ScopeSet::parse(granted));
+    if fits { Ok(set.to_string()) } else { Err(Refused::Scope) }
+}
+
+/// Makes the next refresh token of a grant.
+pub async fn insert(state: &OauthState, tx: &mut Tx, grant: Uuid, now: OffsetDateTime) -> Result<String, Failure> {
+    let token = random_token();
+    let expires_at = now + state.config.oauth.refresh_token_ttl;
+    grant::insert_refresh(tx, &token_digest(&token), grant, now, expires_at).await?;
+    grant::extend(tx, grant, now + state.config.oauth.access_token_ttl).await?;
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_keeps_or_narrows_the_scope_and_never_widens_it() {
+        let granted = "launch patient/*.rs offline_access";
+        assert_eq!(narrow(granted, None).unwrap(), granted);
+        assert_eq!(narrow(granted, Some(granted)).unwrap(), granted);
+        assert_eq!(narrow(granted, Some("patient/Observation.r")).unwrap(), "patient/Observation.r");
+        for bad in ["patient/*.cruds", "user/*.rs", "patient/*.rs openid", "patient/*.rs nonsense", "nonsense", " "] {
+            assert_eq!(narrow(granted, Some(bad)), Err(Refused::Scope), "{bad}");
+        }
+    }
+}

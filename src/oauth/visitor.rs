@@ -1,0 +1,102 @@
+//! A person's browser, as far as the sign-in pages care.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
+
+use super::OauthState;
+use super::cookie::Cookies;
+use crate::store::{self, audit::Entry};
+
+/// The languages of the pages; both are official in Canada.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    English,
+    French,
+}
+
+impl Language {
+    /// The preferred one of `Accept-Language` (RFC 9110 section 12.5.4); English when neither is named.
+    pub fn preferred(header: &str) -> Self {
+        let mut best = (0.0, Self::English);
+        for item in header.split(',') {
+            let mut parts = item.split(';').map(str::trim);
+            let tag = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse).unwrap_or(0.0);
+            let language = match tag.split('-').next() {
+                Some("fr") => Self::French,
+                Some("en") => Self::English,
+                _ => continue,
+            };
+            if weight > best.0 {
+                best = (weight, language);
+            }
+        }
+        best.1
+    }
+}
+
+/// What a request tells of the browser that sent it.
+pub struct Visitor {
+    pub language: Language,
+    pub cookies: Cookies,
+    /// The network address; where the server does not know it, all visitors count as one.
+    pub address: String,
+    /// For the audit trail.
+    pub request_id: Option<String>,
+}
+
+impl FromRequestParts<OauthState> for Visitor {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &OauthState) -> Result<Self, Infallible> {
+        let accepted = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self {
+            language: Language::preferred(accepted),
+            cookies: Cookies::read(&parts.headers, state),
+            address: address.map(|ConnectInfo(address)| address.ip().to_string()).unwrap_or_default(),
+            request_id: request_id(&parts.headers).map(str::to_owned),
+        })
+    }
+}
+
+/// The id that the outermost layer gave to the request.
+pub fn request_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-request-id").and_then(|value| value.to_str().ok())
+}
+
+/// Writes one audit row on its own, for what changes nothing else. A failure is logged and does not change the answer.
+pub async fn record(state: &OauthState, entry: &Entry<'_>) {
+    let written = async {
+        let mut conn = state.pool.acquire().await?;
+        store::audit::append(&mut conn, entry, state.now()).await
+    };
+    if let Err(error) = written.await {
+        tracing::error!(%error, action = entry.action, outcome = entry.outcome, "an audit row could not be written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heavier_of_the_two_languages_is_chosen() {
+        for (header, language) in [
+            ("", Language::English),
+            ("de", Language::English),
+            ("fr-CA", Language::French),
+            ("fr;q=0.5, en;q=0.8", Language::English),
+            ("de, fr;q=0.3", Language::French),
+            ("en-CA,fr-CA", Language::English),
+            ("fr;q=0", Language::English),
+            ("fr;q=nonsense", Language::English),
+        ] {
+            assert_eq!(Language::preferred(header), language, "{header}");
+        }
+    }
+}
