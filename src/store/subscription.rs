@@ -30,10 +30,10 @@ const OF_CLIENT: &str = concat!(
     " from subscription s where s.tenant = $1 and s.client_id = $2 and s.deleted_at is null order by s.id"
 );
 // A Subscription whose id was deleted before comes back under a new row's values; its numbers go on.
-const PUT: &str = "insert into subscription (tenant, id, client_id, status, spec, headers, ends_at, created_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8)
-  on conflict (tenant, id) do update set status = excluded.status, spec = excluded.spec, headers = excluded.headers,
-    ends_at = excluded.ends_at, error = null, deleted_at = null
+const PUT: &str = "insert into subscription (tenant, id, client_id, status, error, spec, headers, ends_at, created_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+  on conflict (tenant, id) do update set status = excluded.status, error = excluded.error, spec = excluded.spec,
+    headers = excluded.headers, ends_at = excluded.ends_at, deleted_at = null
   where subscription.client_id = excluded.client_id";
 const SET_STATUS: &str = "update subscription set status = $3, error = $4
   where tenant = $1 and id = $2 and deleted_at is null returning client_id";
@@ -73,6 +73,8 @@ pub struct New<'a> {
     pub id: &'a str,
     pub client_id: &'a str,
     pub status: &'a str,
+    /// Kept while it stays in error.
+    pub error: Option<&'a str>,
     pub spec: serde_json::Value,
     pub headers: Vec<u8>,
     pub ends_at: Option<OffsetDateTime>,
@@ -93,13 +95,14 @@ pub async fn of_client(conn: &mut PgConnection, tenant: i64, client: &str) -> Re
     Ok(sqlx::query_as(OF_CLIENT).bind(tenant).bind(client).fetch_all(conn).await?)
 }
 
-/// Stores what a create or an update asks for; an error text is cleared.
+/// Stores what a create or an update asks for.
 pub async fn put(tx: &mut Tx, new: &New<'_>, now: OffsetDateTime) -> Result<()> {
     sqlx::query(PUT)
         .bind(new.tenant)
         .bind(new.id)
         .bind(new.client_id)
         .bind(new.status)
+        .bind(new.error)
         .bind(&new.spec)
         .bind(&new.headers)
         .bind(new.ends_at)

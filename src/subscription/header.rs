@@ -37,6 +37,12 @@ impl Headers {
         Self { since, lines }
     }
 
+    /// The lines of a later `version`: if they are the same as before, older versions go on to have them.
+    #[must_use]
+    pub fn followed_by(self, lines: Vec<String>, version: i64) -> Self {
+        if self.lines == lines { self } else { Self::new(lines, version) }
+    }
+
     /// The lines, if the given version of the resource has them.
     pub fn of_version(&self, version: i64) -> Option<&[String]> {
         (version >= self.since).then_some(self.lines.as_slice())
@@ -136,5 +142,7 @@ mod tests {
         let headers = Headers::new(vec!["X: 1".into()], 3);
         assert_eq!(headers.of_version(2), None);
         assert_eq!(headers.of_version(4), Some(&["X: 1".to_owned()][..]));
+        assert!(headers.clone().followed_by(vec!["X: 1".into()], 5).of_version(3).is_some());
+        assert!(headers.followed_by(vec!["X: 2".into()], 5).of_version(4).is_none());
     }
 }
