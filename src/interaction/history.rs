@@ -9,7 +9,7 @@
 use serde_json::{json, value::RawValue};
 use time::OffsetDateTime;
 
-use super::{Engine, Failure, read};
+use super::{Engine, Failure, read, subscription::show::View};
 use crate::{
     access::Permit,
     fhir::{instant, json::quote},
@@ -45,13 +45,15 @@ pub async fn history(
     let older = store::history(&mut conn, &row, window.since, count).await?;
     let current = store::Version { version: row.version, updated: row.updated, method: row.method, body: row.body };
     let current = Some(current).filter(|current| window.since.is_none_or(|since| current.updated >= since));
+    let view = View::of(&mut conn, engine, permit, kind, id).await?;
     let mut entries = Vec::new();
-    for version in current.into_iter().chain(older).take(usize::try_from(count).unwrap_or_default()) {
+    for mut version in current.into_iter().chain(older).take(usize::try_from(count).unwrap_or_default()) {
         if let Some(body) = &version.body {
             if permit.is_limited() && !permit.shows(&read::parsed(engine, body)?, id, &engine.base) {
                 continue;
             }
         }
+        version.body = version.body.map(|body| view.body(version.version, body));
         entries.push(entry(&engine.base, kind, id, &version)?);
     }
     Ok(bundle(&engine.base, kind, id, engine.now(), &entries))

@@ -9,7 +9,7 @@
 
 use sqlx::PgConnection;
 
-use super::{Engine, Failure, Stored};
+use super::{Engine, Failure, Stored, subscription::show::View};
 use crate::{
     access::Permit,
     fhir::resource::Resource,
@@ -21,6 +21,7 @@ pub async fn read(engine: &Engine, permit: &Permit, kind: &str, id: &str) -> Res
     let mut conn = engine.pool.acquire().await?;
     let row = visible(engine, &mut conn, permit, kind, id).await?;
     let body = row.body.ok_or(Failure::Gone)?;
+    let body = View::of(&mut conn, engine, permit, kind, id).await?.body(row.version, body);
     Ok(Stored { kind: row.r#type, id: row.id, version: row.version, updated: row.updated, body })
 }
 
@@ -43,6 +44,7 @@ pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, versi
     if !permit.shows(&parsed(engine, &body)?, id, &engine.base) {
         return Err(Failure::NotFound);
     }
+    let body = View::of(&mut conn, engine, permit, kind, id).await?.body(version, body);
     Ok(Stored { kind: row.r#type, id: row.id, version, updated, body })
 }
 

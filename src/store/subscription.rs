@@ -22,7 +22,7 @@ const FIND: &str = concat!(
 const FIND_FOR_UPDATE: &str = concat!(
     "select ",
     columns!(),
-    " from subscription s where s.tenant = $1 and s.client_id = $2 and s.id = $3 and s.deleted_at is null for update"
+    " from subscription s where s.tenant = $1 and s.client_id = $2 and s.id = $3 and s.deleted_at is null for update of s"
 );
 const OF_CLIENT: &str = concat!(
     "select ",

@@ -28,7 +28,7 @@ use time::OffsetDateTime;
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{Engine, Failure, Stored, condition::Condition};
+use super::{Engine, Failure, Stored, condition::Condition, subscription};
 use crate::{
     access::{Caller, Permit},
     fhir::{
@@ -161,7 +161,8 @@ async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Resul
             return Err(Failure::Ended);
         }
     }
-    let resolved = resolve(&mut tx, engine, planned, now).await?;
+    let (planned, mut accepted) = subscription::accept::accept(&mut tx, engine, planned, now).await?;
+    let mut resolved = resolve(&mut tx, engine, &planned, now).await?;
     let told = resolved.changes.iter().any(|change| change.method != Method::Delete);
     if let (Some(launch), true) = (&caller.launch, told) {
         return stage::stage(engine, caller, launch, tx, resolved, now).await;
@@ -169,7 +170,9 @@ async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Resul
     if !commit(&mut tx, engine, caller, &resolved, now).await? {
         return Ok(Attempt::Locked);
     }
+    accepted.record(&mut tx, engine, &planned, &mut resolved.written, now).await?;
     tx.commit().await?;
+    accepted.begin(engine);
     Ok(Attempt::Done(resolved.written))
 }
 
