@@ -1,1 +1,65 @@
-//! The FHIR surface.
+//! The FHIR surface: `[base]/…` as routes over [`crate::interaction`] and [`crate::context`].
+
+mod body;
+mod caller;
+mod error;
+mod instance;
+mod kind;
+mod metadata;
+mod negotiate;
+mod operation;
+mod preference;
+mod reply;
+mod system;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{get, post},
+};
+
+use crate::{interaction::Engine, token::key_set::KeySet, web::cors};
+
+/// What the FHIR routes work with.
+#[derive(Clone)]
+pub struct RestState {
+    engine: Engine,
+    keys: Arc<KeySet>,
+    /// Built once: it changes only with the program and its configuration.
+    metadata: Arc<str>,
+}
+
+impl RestState {
+    /// Puts the parts together.
+    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Self {
+        let metadata = metadata::text(&engine).into();
+        Self { engine, keys, metadata }
+    }
+}
+
+/// The routes, to be nested at the path of the FHIR base.
+pub fn router(state: RestState) -> Router {
+    let open = Router::new().route("/metadata", get(metadata::get)).layer(cors::anyone());
+    let guarded = Router::new()
+        .route("/", post(system::bundle))
+        .route("/$set-context", post(operation::set_context))
+        .route("/$clear-context", post(operation::clear_context))
+        .route("/Subscription/$status", get(operation::status_all_get).post(operation::status_all_post))
+        .route("/Subscription/{id}/$status", get(operation::status_get).post(operation::status_post))
+        .route("/Subscription/{id}/$events", get(operation::events_get).post(operation::events_post))
+        .route("/{kind}", post(kind::create))
+        .route("/{kind}/", post(kind::create))
+        .route("/{kind}/{id}", get(instance::read).put(instance::update).delete(instance::delete))
+        .route("/{kind}/{id}/_history", get(instance::history))
+        .route("/{kind}/{id}/_history/{version}", get(instance::vread))
+        .layer(cors::registered_origins(state.engine.pool.clone()));
+    open.merge(guarded)
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(DefaultBodyLimit::max(state.engine.config.fhir.max_body_bytes))
+        .layer(middleware::from_fn(negotiate::middleware))
+        .with_state(state)
+}

@@ -1,0 +1,47 @@
+//! Type level: `POST [base]/[type]`.
+
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+
+use super::{RestState, body::FhirBody, caller::Authenticated, error::RestError, preference::Preference, reply};
+use crate::{
+    access::{Act, authorize},
+    fhir::{outcome::IssueType, types},
+    interaction::{Failure, condition::Condition, create, subscription},
+};
+
+/// create; conditional with `If-None-Exist`.
+pub async fn create(
+    State(state): State<RestState>,
+    Authenticated(caller): Authenticated,
+    Path(kind): Path<String>,
+    headers: HeaderMap,
+    body: FhirBody,
+) -> Result<Response, RestError> {
+    known(&kind)?;
+    let condition = match headers.get("if-none-exist") {
+        None => None,
+        Some(value) => {
+            let query = value.to_str().map_err(|_| {
+                Failure::bad_request(IssueType::Value, "If-None-Exist is not a search query")
+            })?;
+            Some(Condition::parse(&kind, query)?)
+        }
+    };
+    let permit = authorize(&caller, Act::Create { kind: &kind, conditional: condition.is_some() })?;
+    let resource = body.of_type(&kind)?;
+    let written = if kind == "Subscription" {
+        subscription::create(&state.engine, &caller, &permit, resource).await?
+    } else {
+        create::create(&state.engine, &caller, permit, resource, condition).await?
+    };
+    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+}
+
+/// 404 for what is no R4 resource type; case matters.
+pub(super) fn known(kind: &str) -> Result<(), RestError> {
+    if types::is_resource(kind) { Ok(()) } else { Err(Failure::NotFound.into()) }
+}

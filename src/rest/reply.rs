@@ -1,0 +1,87 @@
+//! Answers: bodies and the headers that go with a version.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::preference::{Preference, Return};
+use crate::{
+    fhir::{
+        instant,
+        outcome::{Issue, Outcome},
+    },
+    interaction::{
+        Stored,
+        write::{Fate, Written},
+    },
+};
+
+/// The media type of every FHIR answer.
+pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
+
+/// A FHIR document.
+pub fn json(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON))], Body::from(text)).into_response()
+}
+
+/// An OperationOutcome.
+pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
+    json(status, outcome.to_json().to_string())
+}
+
+/// A version that was read.
+pub fn version(stored: Stored) -> Response {
+    let headers = version_headers(&stored);
+    let mut response = json(StatusCode::OK, stored.body);
+    response.headers_mut().extend(headers);
+    response
+}
+
+/// The answer to a create, update or delete, as `Prefer` asks for it (FHIR R4 http.html#return).
+pub fn written(base: &str, written: Written, preference: &Preference) -> Response {
+    let status = match (written.fate, preference.returns) {
+        (Fate::Created, _) => StatusCode::CREATED,
+        (Fate::Deleted, Some(Return::OperationOutcome)) | (Fate::Updated | Fate::Found, _) => StatusCode::OK,
+        (Fate::Deleted, _) => StatusCode::NO_CONTENT,
+    };
+    let headers = written.stored.as_ref().map(version_headers).unwrap_or_default();
+    let location = written.stored.as_ref().map(|stored| {
+        format!("{base}/{}/{}/_history/{}", stored.kind, stored.id, stored.version)
+    });
+    let mut response = match (preference.returns, written.stored) {
+        (Some(Return::OperationOutcome), _) => {
+            let text = match written.fate {
+                Fate::Created => "created",
+                Fate::Updated => "updated",
+                Fate::Found => "a matching resource existed already; nothing was created",
+                Fate::Deleted => "deleted",
+            };
+            outcome(status, &Issue::information(text).into())
+        }
+        (Some(Return::Minimal), _) | (_, None) => status.into_response(),
+        (Some(Return::Representation) | None, Some(stored)) => json(status, stored.body),
+    };
+    response.headers_mut().extend(headers);
+    let sets_location = matches!(written.fate, Fate::Created | Fate::Found);
+    if let Some(location) = location.and_then(|l| HeaderValue::from_str(&l).ok()).filter(|_| sets_location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    if let Some(returns) = preference.returns {
+        let applied = HeaderValue::from_static(returns.applied());
+        response.headers_mut().insert(HeaderName::from_static("preference-applied"), applied);
+    }
+    response
+}
+
+fn version_headers(stored: &Stored) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(etag) = HeaderValue::from_str(&format!("W/\"{}\"", stored.version)) {
+        headers.insert(header::ETAG, etag);
+    }
+    if let Ok(updated) = HeaderValue::from_str(&instant::http_date(stored.updated)) {
+        headers.insert(header::LAST_MODIFIED, updated);
+    }
+    headers
+}

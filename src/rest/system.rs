@@ -1,0 +1,28 @@
+//! System level: `POST [base]` with a transaction or batch Bundle.
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+
+use super::{RestState, body::FhirBody, caller::Authenticated, error, error::RestError, preference::{Preference, Return}, reply};
+use crate::interaction::bundle::{self, Detail};
+
+/// transaction or batch, by `Bundle.type`.
+pub async fn bundle(
+    State(state): State<RestState>,
+    Authenticated(caller): Authenticated,
+    headers: HeaderMap,
+    body: FhirBody,
+) -> Result<Response, RestError> {
+    let resource = body.of_type("Bundle")?;
+    let detail = match Preference::of(&headers).returns {
+        Some(Return::Representation) => Detail::Resources,
+        Some(Return::OperationOutcome) => Detail::Outcomes,
+        Some(Return::Minimal) | None => Detail::Nothing,
+    };
+    let status = |failure: &_| error::status(failure).to_string();
+    let answer = bundle::process(&state.engine, &caller, &resource, detail, &status).await?;
+    Ok(reply::json(StatusCode::OK, answer))
+}
