@@ -1,1 +1,90 @@
-//! App.
+//! Builds everything once: from configuration, pool and clock to the router and the background loops.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer, trace::TraceLayer};
+
+use crate::{
+    clock::SharedClock,
+    config::Config,
+    interaction::Engine,
+    oauth::{self, OauthState},
+    outbound,
+    rest::{self, RestState},
+    secret::Sealer,
+    store,
+    token::key_set::KeySet,
+    web::request_id,
+    worker,
+};
+
+/// The program, ready to be served.
+#[derive(Clone)]
+pub struct App {
+    pub config: Arc<Config>,
+    pub pool: PgPool,
+    pub clock: SharedClock,
+    pub sealer: Arc<Sealer>,
+    pub engine: Engine,
+    pub keys: Arc<KeySet>,
+    oauth: OauthState,
+}
+
+impl App {
+    /// Builds all parts. The schema must be up to date.
+    pub async fn build(config: Config, pool: PgPool, clock: SharedClock) -> anyhow::Result<Self> {
+        let config = Arc::new(config);
+        let sealer = Arc::new(sealer(&config)?);
+        let outbound = outbound::Client::new(outbound::Guard::new(&config.delivery)).context("the HTTP client")?;
+        let issuer = config.server.public_url.clone();
+        let keys = KeySet::open(pool.clone(), sealer.clone(), clock.clone(), issuer).await?;
+        let keys = Arc::new(keys);
+        let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound);
+        let oauth = OauthState::new(pool.clone(), clock.clone(), config.clone(), keys.clone())?;
+        Ok(Self { config, pool, clock, sealer, engine, keys, oauth })
+    }
+
+    /// All routes: FHIR under `/fhir`, the authorization server and health at the root.
+    pub fn router(&self) -> Router {
+        let health = Router::new()
+            .route("/livez", get(|| async { "ok" }))
+            .route("/readyz", get(ready))
+            .with_state(self.pool.clone());
+        let rest = RestState::new(self.engine.clone(), self.keys.clone());
+        Router::new()
+            .nest("/fhir", rest::router(rest))
+            .merge(oauth::router(self.oauth.clone()))
+            .merge(health)
+            .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, self.config.server.request_timeout))
+            .layer(CatchPanicLayer::new())
+            .layer(request_id::propagate())
+            .layer(TraceLayer::new_for_http())
+            .layer(request_id::set())
+    }
+
+    /// Starts the background loops; they end with `shutdown`.
+    pub fn start_workers(&self, shutdown: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
+        worker::start(&self.engine, shutdown)
+    }
+}
+
+async fn ready(State(pool): State<PgPool>) -> (StatusCode, &'static str) {
+    match store::ping(&pool).await {
+        Ok(()) => (StatusCode::OK, "ready"),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer"),
+    }
+}
+
+fn sealer(config: &Config) -> anyhow::Result<Sealer> {
+    let key = config.security.master_key.as_ref().context(
+        "security.master_key is not set: give 32 random bytes in base64 (openssl rand -base64 32), or a file with \
+         them as security.master_key_file",
+    )?;
+    let bytes = STANDARD.decode(key.expose().trim()).context("security.master_key is not base64")?;
+    Sealer::new(&bytes).context("security.master_key has to hold 32 bytes, in base64")
+}

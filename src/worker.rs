@@ -1,1 +1,59 @@
-//! Worker.
+//! Named background loops: each does one thing at an interval until the shutdown.
+
+use std::time::Duration;
+
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    context::expiry,
+    interaction::{Engine, Failure, subscription, write},
+};
+
+/// Starts all loops. Each runs once at once: what a killed process left behind is looked after at start.
+pub fn start(engine: &Engine, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let lease = engine.config.delivery.lease;
+    vec![
+        spawn("recovery", lease / 4, engine, shutdown, |engine| async move { write::recover(&engine).await }),
+        spawn(
+            "handshakes",
+            lease,
+            engine,
+            shutdown,
+            |engine| async move { subscription::resume_handshakes(&engine).await },
+        ),
+        spawn("expiry", Duration::from_secs(5), engine, shutdown, |engine| async move { expiry::sweep(&engine).await }),
+        spawn("ended Subscriptions", Duration::from_secs(5), engine, shutdown, |engine| async move {
+            subscription::switch_off_ended(&engine).await
+        }),
+    ]
+}
+
+fn spawn<F, R>(
+    name: &'static str,
+    every: Duration,
+    engine: &Engine,
+    shutdown: &CancellationToken,
+    work: F,
+) -> JoinHandle<()>
+where
+    F: Fn(Engine) -> R + Send + 'static,
+    R: Future<Output = Result<usize, Failure>> + Send,
+{
+    let (engine, shutdown) = (engine.clone(), shutdown.clone());
+    let mut ticks = tokio::time::interval(every.max(Duration::from_millis(100)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                _ = ticks.tick() => {}
+            }
+            match work(engine.clone()).await {
+                Ok(0) => {}
+                Ok(count) => tracing::info!(worker = name, count, "done"),
+                Err(failure) => tracing::warn!(worker = name, ?failure, "will be tried again"),
+            }
+        }
+    })
+}

@@ -3,6 +3,7 @@
 //! Every interaction demands a [`crate::access::Permit`], takes values and returns values. Its callers are many: REST,
 //! batch, transaction, `$set-context`.
 
+pub mod bundle;
 pub mod condition;
 pub mod create;
 pub mod delete;

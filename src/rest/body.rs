@@ -45,6 +45,19 @@ impl FromRequest<RestState> for FhirBody {
     }
 }
 
+/// The `Parameters` of an operation that may be called without a body.
+pub struct OptionalBody(pub Option<Resource>);
+
+impl FromRequest<RestState> for OptionalBody {
+    type Rejection = RestError;
+
+    async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
+        let empty = request.headers().get(header::CONTENT_TYPE).is_none()
+            && request.headers().get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
+        if empty { Ok(Self(None)) } else { Ok(Self(Some(FhirBody::from_request(request, state).await?.0))) }
+    }
+}
+
 impl FhirBody {
     /// The resource, if it has the type of the URL; 400 otherwise (FHIR R4 http.html#create).
     pub fn of_type(self, kind: &str) -> Result<Resource, RestError> {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     access::{Act, Caller, Permit, authorize},
     fhir::{instant, outcome::IssueType, types},
-    interaction::{Failure, Stored, delete, history, read, subscription, update},
+    interaction::{Failure, delete, history, read, update},
 };
 
 /// read, with `If-None-Match` (304).
@@ -24,7 +24,6 @@ pub async fn read(
 ) -> Result<Response, RestError> {
     let permit = may_read(&caller, &kind, &id)?;
     let stored = read::read(&state.engine, &permit, &kind, &id).await?;
-    let stored = revealed(&state, &caller, stored).await?;
     let tag = format!("W/\"{}\"", stored.version);
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let unchanged = known.split(',').map(str::trim).any(|one| one == tag || one == tag.trim_start_matches("W/"));
@@ -46,7 +45,7 @@ pub async fn vread(
 ) -> Result<Response, RestError> {
     let permit = may_read(&caller, &kind, &id)?;
     let stored = read::vread(&state.engine, &permit, &kind, &id, &version).await?;
-    Ok(reply::version(revealed(&state, &caller, stored).await?))
+    Ok(reply::version(stored))
 }
 
 /// Instance history with `_count` and `_since`.
@@ -102,11 +101,7 @@ pub async fn update(
     }
     let if_match = if_match(&headers)?;
     let resource = body.of_type(&kind)?;
-    let written = if kind == "Subscription" {
-        subscription::update(&state.engine, &caller, &permit, &id, resource, if_match).await?
-    } else {
-        update::update(&state.engine, &caller, permit, &id, resource, if_match).await?
-    };
+    let written = update::update(&state.engine, &caller, permit, &id, resource, if_match).await?;
     Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
 }
 
@@ -120,11 +115,7 @@ pub async fn delete(
     known(&kind)?;
     let permit = authorize(&caller, Act::Delete { kind: &kind })?;
     let if_match = if_match(&headers)?;
-    let written = if kind == "Subscription" {
-        subscription::delete(&state.engine, &caller, &permit, &id, if_match).await?
-    } else {
-        delete::delete(&state.engine, &caller, permit, &kind, &id, if_match).await?
-    };
+    let written = delete::delete(&state.engine, &caller, permit, &kind, &id, if_match).await?;
     Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
 }
 
@@ -134,15 +125,6 @@ fn may_read(caller: &Caller, kind: &str, id: &str) -> Result<Permit, RestError> 
         return Err(Failure::NotFound.into());
     }
     Ok(authorize(caller, Act::Read { kind, id })?)
-}
-
-/// The owner of a Subscription sees its headers; stored, and for everyone else, they are masked.
-async fn revealed(state: &RestState, caller: &Caller, stored: Stored) -> Result<Stored, Failure> {
-    if stored.kind == "Subscription" {
-        subscription::revealed(&state.engine, caller, stored).await
-    } else {
-        Ok(stored)
-    }
 }
 
 /// `If-Match: W/"3"`, compared weakly (FHIR R4 http.html#concurrency).

@@ -10,7 +10,7 @@ use super::{RestState, body::FhirBody, caller::Authenticated, error::RestError, 
 use crate::{
     access::{Act, authorize},
     fhir::{outcome::IssueType, types},
-    interaction::{Failure, condition::Condition, create, subscription},
+    interaction::{Failure, condition::Condition, create},
 };
 
 /// create; conditional with `If-None-Exist`.
@@ -25,19 +25,15 @@ pub async fn create(
     let condition = match headers.get("if-none-exist") {
         None => None,
         Some(value) => {
-            let query = value.to_str().map_err(|_| {
-                Failure::bad_request(IssueType::Value, "If-None-Exist is not a search query")
-            })?;
+            let query = value
+                .to_str()
+                .map_err(|_| Failure::bad_request(IssueType::Value, "If-None-Exist is not a search query"))?;
             Some(Condition::parse(&kind, query)?)
         }
     };
     let permit = authorize(&caller, Act::Create { kind: &kind, conditional: condition.is_some() })?;
     let resource = body.of_type(&kind)?;
-    let written = if kind == "Subscription" {
-        subscription::create(&state.engine, &caller, &permit, resource).await?
-    } else {
-        create::create(&state.engine, &caller, permit, resource, condition).await?
-    };
+    let written = create::create(&state.engine, &caller, permit, resource, condition).await?;
     Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
 }
 

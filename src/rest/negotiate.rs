@@ -68,12 +68,17 @@ mod tests {
             let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
             check(&headers, &uri.parse().unwrap()).is_ok()
         };
-        for good in ["*/*", "application/json", "application/fhir+xml;q=0.9, application/fhir+json", "text/html, */*;q=0.1"]
+        for good in
+            ["*/*", "application/json", "application/fhir+xml;q=0.9, application/fhir+json", "text/html, */*;q=0.1"]
         {
             assert!(accepts(good, "/Patient/1"), "{good}");
         }
-        for bad in ["application/fhir+xml", "application/fhir+json;q=0", "application/fhir+json; fhirVersion=4.3", "text/turtle"]
-        {
+        for bad in [
+            "application/fhir+xml",
+            "application/fhir+json;q=0",
+            "application/fhir+json; fhirVersion=4.3",
+            "text/turtle",
+        ] {
             assert!(!accepts(bad, "/Patient/1"), "{bad}");
         }
         assert!(accepts("application/fhir+xml", "/Patient/1?_format=json"));

@@ -47,9 +47,10 @@ pub fn written(base: &str, written: Written, preference: &Preference) -> Respons
         (Fate::Deleted, _) => StatusCode::NO_CONTENT,
     };
     let headers = written.stored.as_ref().map(version_headers).unwrap_or_default();
-    let location = written.stored.as_ref().map(|stored| {
-        format!("{base}/{}/{}/_history/{}", stored.kind, stored.id, stored.version)
-    });
+    let location = written
+        .stored
+        .as_ref()
+        .map(|stored| format!("{base}/{}/{}/_history/{}", stored.kind, stored.id, stored.version));
     let mut response = match (preference.returns, written.stored) {
         (Some(Return::OperationOutcome), _) => {
             let text = match written.fate {

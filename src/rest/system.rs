@@ -6,7 +6,15 @@ use axum::{
     response::Response,
 };
 
-use super::{RestState, body::FhirBody, caller::Authenticated, error, error::RestError, preference::{Preference, Return}, reply};
+use super::{
+    RestState,
+    body::FhirBody,
+    caller::Authenticated,
+    error,
+    error::RestError,
+    preference::{Preference, Return},
+    reply,
+};
 use crate::interaction::bundle::{self, Detail};
 
 /// transaction or batch, by `Bundle.type`.
