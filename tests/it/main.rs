@@ -5,4 +5,5 @@ mod cli;
 mod embedded;
 mod layers;
 mod server;
+mod subscription_engine;
 mod support;
