@@ -171,6 +171,13 @@ impl Outcome {
         self
     }
 
+    /// This outcome with `more` issues at its end.
+    #[must_use]
+    pub fn followed_by(mut self, more: impl IntoIterator<Item = Issue>) -> Self {
+        self.rest.extend(more);
+        self
+    }
+
     /// All issues, in order.
     pub fn issues(&self) -> impl Iterator<Item = &Issue> {
         std::iter::once(&self.first).chain(&self.rest)

@@ -24,7 +24,7 @@ use crate::{
     fhir::{
         instant,
         json::{Kind, Ref, quote},
-        outcome::{Issue, IssueType, Outcome},
+        outcome::{IssueType, Outcome},
         resource::Resource,
         types,
     },
@@ -230,15 +230,17 @@ fn write_op(
 }
 
 fn answer(base: &str, got: Got, detail: Detail) -> String {
-    let (status, stored, shown) = match got {
-        Got::Version(stored) => ("200 OK", Some(stored), true),
+    let (status, stored, shown, outcome) = match got {
+        Got::Version(stored) => ("200 OK", Some(stored), true, None),
         Got::Written(written) => {
             let status = match written.fate {
                 Fate::Created => "201 Created",
                 Fate::Updated | Fate::Found => "200 OK",
                 Fate::Deleted => "204 No Content",
             };
-            (status, written.stored, detail == Detail::Resources)
+            // Advice is told whether or not outcomes were asked for.
+            let outcome = (detail == Detail::Outcomes || !written.advice.is_empty()).then(|| written.outcome());
+            (status, written.stored, detail == Detail::Resources, outcome)
         }
     };
     let mut response = json!({"status": status});
@@ -247,8 +249,8 @@ fn answer(base: &str, got: Got, detail: Detail) -> String {
     response["location"] = Value::from(format!("{base}/{kind}/{id}/_history/{version}"));
     response["etag"] = Value::from(format!("W/\"{version}\""));
     response["lastModified"] = Value::from(instant::format(stored.updated));
-    if detail == Detail::Outcomes {
-        response["outcome"] = Outcome::from(Issue::information(status)).to_json();
+    if let Some(outcome) = outcome {
+        response["outcome"] = outcome.to_json();
     }
     let full_url = quote(&format!("{base}/{kind}/{id}"));
     // The stored text goes in as it is: its numbers keep their digits.

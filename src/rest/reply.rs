@@ -8,10 +8,7 @@ use axum::{
 
 use super::preference::{Preference, Return};
 use crate::{
-    fhir::{
-        instant,
-        outcome::{Issue, Outcome},
-    },
+    fhir::{instant, outcome::Outcome},
     interaction::{
         Stored,
         write::{Fate, Written},
@@ -51,16 +48,9 @@ pub fn written(base: &str, written: Written, preference: &Preference) -> Respons
         .stored
         .as_ref()
         .map(|stored| format!("{base}/{}/{}/_history/{}", stored.kind, stored.id, stored.version));
+    let told = written.outcome();
     let mut response = match (preference.returns, written.stored) {
-        (Some(Return::OperationOutcome), _) => {
-            let text = match written.fate {
-                Fate::Created => "created",
-                Fate::Updated => "updated",
-                Fate::Found => "a matching resource existed already; nothing was created",
-                Fate::Deleted => "deleted",
-            };
-            outcome(status, &Issue::information(text).into())
-        }
+        (Some(Return::OperationOutcome), _) => outcome(status, &told),
         (Some(Return::Minimal), _) | (_, None) => status.into_response(),
         (Some(Return::Representation) | None, Some(stored)) => json(status, stored.body),
     };

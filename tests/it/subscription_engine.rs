@@ -352,6 +352,16 @@ async fn events_are_listed_by_number_once_their_fate_is_decided() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_could_not_read_the_change_is_warned_about() {
+    let world = World::new().await;
+    let mut id_only = world.subscription();
+    id_only["channel"]["_payload"]["extension"][0]["valueCode"] = json!("id-only");
+    let written = world.create(&id_only).await.unwrap();
+    assert!(written.outcome().summary().contains("before the change is committed"));
+    assert!(world.create(&world.subscription()).await.unwrap().advice.is_empty());
+}
+
+#[tokio::test]
 async fn a_handshake_left_behind_is_sent_by_whoever_comes_next() {
     let world = World::new().await;
     let id = world.created().await["id"].as_str().unwrap().to_owned();

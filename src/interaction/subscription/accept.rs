@@ -174,6 +174,7 @@ impl Asked {
             ends_at: self.request.spec.end,
         };
         store::put(tx, &new, now).await?;
+        written.advice.extend(self.request.advice.iter().cloned());
         let handshake = Handshake { tenant, client: client.clone(), id: id.to_owned(), version };
         stored.body = document::shown_to_owner(&stored.body, &self.request.headers);
         Ok((self.status == Status::Requested).then_some(handshake))

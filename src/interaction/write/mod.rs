@@ -32,7 +32,7 @@ use super::{Engine, Failure, Stored, condition::Condition, subscription};
 use crate::{
     access::{Caller, Permit},
     fhir::{
-        outcome::{IssueType, Outcome},
+        outcome::{Issue, IssueType, Outcome},
         resource::Resource,
     },
     store::{self, Tx, audit, intent, resource::NewVersion},
@@ -92,6 +92,21 @@ pub struct Written {
     pub stored: Option<Stored>,
     /// The tenant of the stored version.
     pub tenant: i64,
+    /// What the client should know although the write succeeded.
+    pub advice: Vec<Issue>,
+}
+
+impl Written {
+    /// What happened, for people, and the advice.
+    pub fn outcome(&self) -> Outcome {
+        let text = match self.fate {
+            Fate::Created => "created",
+            Fate::Updated => "updated",
+            Fate::Found => "a matching resource existed already; nothing was created",
+            Fate::Deleted => "deleted",
+        };
+        Outcome::from(Issue::information(text)).followed_by(self.advice.clone())
+    }
 }
 
 /// Does one write.

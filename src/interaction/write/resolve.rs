@@ -279,11 +279,13 @@ fn finish(
 ) -> Result<Written, Failure> {
     let owner = plan.permit.owner();
     let (tenant, id, version, fate, before) = match target {
-        Target::Nothing => return Ok(Written { fate: Fate::Deleted, stored: None, tenant: owner.tenant }),
+        Target::Nothing => {
+            return Ok(Written { fate: Fate::Deleted, stored: None, tenant: owner.tenant, advice: Vec::new() });
+        }
         Target::Found { row } => {
             let body = row.body.unwrap_or_default();
             let stored = Stored { kind: row.r#type, id: row.id, version: row.version, updated: row.updated, body };
-            return Ok(Written { fate: Fate::Found, stored: Some(stored), tenant: row.tenant });
+            return Ok(Written { fate: Fate::Found, stored: Some(stored), tenant: row.tenant, advice: Vec::new() });
         }
         Target::New { id, version, status, .. } => (owner.tenant, id, version, status, None),
         Target::Next { row, before } => (row.tenant, row.id, row.version + 1, Fate::Updated, before),
@@ -305,7 +307,7 @@ fn finish(
         Op::Delete { kind, .. } => {
             change.kind.clone_from(kind);
             resolved.changes.push(change);
-            return Ok(Written { fate: Fate::Deleted, stored: None, tenant });
+            return Ok(Written { fate: Fate::Deleted, stored: None, tenant, advice: Vec::new() });
         }
         Op::Create { resource, .. } | Op::Update { resource, .. } => resource,
     };
@@ -321,7 +323,7 @@ fn finish(
     change.after = Some(after);
     change.body = Some(body);
     resolved.changes.push(change);
-    Ok(Written { fate, stored: Some(stored), tenant })
+    Ok(Written { fate, stored: Some(stored), tenant, advice: Vec::new() })
 }
 
 fn rewritten(
