@@ -11,6 +11,7 @@ use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio_util::sync::CancellationToken;
 
+use crate::app::App;
 use crate::config;
 
 /// How long a client may take to send the head of a request, and to shake hands.
@@ -33,6 +34,11 @@ pub fn bind(address: SocketAddr) -> Result<TcpListener> {
     })?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// Serves the whole program until `shutdown`. Its background loops are the caller's to start.
+pub async fn serve(app: App, listener: TcpListener, shutdown: CancellationToken) -> Result<()> {
+    serve_router(app.router(), &app.config.server, listener, shutdown).await
 }
 
 /// Serves `router` until `shutdown`; then takes no more connections and gives requests in flight `shutdown_grace`.

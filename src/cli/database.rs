@@ -1,6 +1,6 @@
 //! The database of a command: the configured one, or the embedded Postgres.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use sqlx::PgPool;
@@ -25,8 +25,21 @@ pub(super) struct Opened {
     pub embedded: Option<Embedded>,
 }
 
+/// How long a server waits for a command that runs the embedded Postgres at the moment.
+const COMMAND_ENDS: Duration = Duration::from_secs(5);
+
+/// For a command: a Postgres that a server runs will do.
+pub(super) async fn open(config: Config) -> Result<Opened> {
+    open_waiting(config, Duration::ZERO).await
+}
+
+/// For a server: it outlives a command, so it does not use the Postgres that ends with one.
+pub(super) async fn open_for_server(config: Config) -> Result<Opened> {
+    open_waiting(config, COMMAND_ENDS).await
+}
+
 /// Connects, starting the embedded Postgres if it is needed, and brings the schema up to date.
-pub(super) async fn open(mut config: Config) -> Result<Opened> {
+async fn open_waiting(mut config: Config, patience: Duration) -> Result<Opened> {
     let (options, embedded) = match &config.database.url {
         Some(url) => {
             // The parser's message could repeat the password.
@@ -34,7 +47,8 @@ pub(super) async fn open(mut config: Config) -> Result<Opened> {
             (options.map_err(|_| anyhow::anyhow!("database.url is not a Postgres URL"))?, None)
         }
         None => {
-            let embedded = Embedded::start(&config.embedded).await.context("the embedded Postgres cannot be used")?;
+            let embedded =
+                embedded(&config.embedded, patience).await.context("the embedded Postgres cannot be used")?;
             if config.security.master_key.is_none() {
                 config.security.master_key = Some(embedded.master_key()?);
             }
@@ -44,6 +58,17 @@ pub(super) async fn open(mut config: Config) -> Result<Opened> {
     migrate(&options, &config.database).await?;
     let pool = store::pool(options, &limits(&config.database));
     Ok(Opened { config, pool, embedded })
+}
+
+async fn embedded(config: &config::Embedded, patience: Duration) -> Result<Embedded> {
+    let begun = Instant::now();
+    loop {
+        let embedded = Embedded::start(config).await?;
+        if embedded.ended().is_some() || begun.elapsed() >= patience {
+            return Ok(embedded);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn limits(database: &config::Database) -> store::PoolLimits {

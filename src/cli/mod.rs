@@ -10,6 +10,7 @@ mod client;
 mod database;
 mod healthcheck;
 mod key;
+mod serve;
 mod user;
 
 use std::future::Future;
@@ -48,6 +49,8 @@ struct Common {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run the server until Ctrl-C or SIGTERM
+    Serve(serve::Serve),
     /// Bring the database schema up to date and end (`serve` does it too)
     Migrate,
     /// Check the configuration and print what is in effect, secrets masked
@@ -87,6 +90,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode> {
     let Cli { common, command } = cli;
     match command {
+        Command::Serve(serve) => wait_for(serve::run(common.load(serve.flags())?)),
         Command::Migrate => {
             let config = quiet(common.load(Vec::new())?)?;
             wait_for(async {
