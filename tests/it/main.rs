@@ -4,6 +4,7 @@
 mod cli;
 mod embedded;
 mod layers;
+mod oauth;
 mod server;
 mod subscription_engine;
 mod support;
