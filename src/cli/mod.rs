@@ -8,6 +8,7 @@
 
 mod client;
 mod database;
+mod demo;
 mod healthcheck;
 mod key;
 mod serve;
@@ -51,6 +52,8 @@ struct Common {
 enum Command {
     /// Run the server until Ctrl-C or SIGTERM
     Serve(serve::Serve),
+    /// Show everything at work: a SoFA with its own database, a simulated point-of-care system, a sample app
+    Demo(demo::Demo),
     /// Bring the database schema up to date and end (`serve` does it too)
     Migrate,
     /// Check the configuration and print what is in effect, secrets masked
@@ -91,6 +94,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     let Cli { common, command } = cli;
     match command {
         Command::Serve(serve) => wait_for(serve::run(common.load(serve.flags())?)),
+        Command::Demo(demo) => runtime()?.block_on(demo::run(demo, common.data_dir)),
         Command::Migrate => {
             let config = quiet(common.load(Vec::new())?)?;
             wait_for(async {
@@ -135,8 +139,10 @@ fn quiet(config: Config) -> Result<Config> {
 }
 
 fn wait_for(work: impl Future<Output = Result<()>>) -> Result<ExitCode> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
-    runtime.block_on(work)?;
+    runtime()?.block_on(work)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
