@@ -2,9 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test fails like the test")]
 
 mod browser;
+mod bundles;
+mod callers;
+mod clear_context;
 mod cli;
+mod crash;
+mod delivery;
 mod embedded;
+mod fhir_crud;
+mod fixtures;
+mod isolation;
 mod layers;
 mod server;
+mod set_context;
 mod subscription_engine;
+mod subscriptions;
 mod support;

@@ -1,0 +1,93 @@
+//! A real server on a free port, in this process.
+
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sofa::app::App;
+use sofa::clock::{Clock, ManualClock, SharedClock, SystemClock};
+use sofa::config::Config;
+use sofa::store;
+use tokio_util::sync::CancellationToken;
+
+use super::db::db;
+use super::world::World;
+
+/// What a test may choose before the start.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// TOML laid over the defaults.
+    pub config: &'a str,
+    /// A clock that stands still until the test moves it.
+    pub manual_clock: bool,
+    /// Without background loops: what they do is not part of the test, or done by hand.
+    pub without_workers: bool,
+}
+
+/// A running server; stops when dropped.
+pub struct TestServer {
+    pub world: World,
+    pub app: App,
+    manual: Option<Arc<ManualClock>>,
+    running: CancellationToken,
+}
+
+impl Deref for TestServer {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl TestServer {
+    /// A server with the defaults of `Config::for_tests`.
+    pub async fn start() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// A server with TOML laid over them.
+    pub async fn configured(config: &str) -> Self {
+        Self::with(Options { config, ..Options::default() }).await
+    }
+
+    /// A server as chosen.
+    pub async fn with(options: Options<'_>) -> Self {
+        sofa::server::install_crypto();
+        let db = db().await;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let mut config = Config::for_tests(options.config);
+        config.server.public_url.clone_from(&url);
+        let settings = config.server.clone();
+        let manual = options.manual_clock.then(|| Arc::new(ManualClock::at(SystemClock.now())));
+        let clock: SharedClock = manual.clone().map_or_else(|| Arc::new(SystemClock) as SharedClock, |clock| clock);
+        let limits = store::PoolLimits {
+            max_connections: config.database.max_connections,
+            acquire_timeout: config.database.acquire_timeout,
+            statement_timeout: config.database.statement_timeout,
+        };
+        let pool = store::pool(db.options.clone(), &limits);
+        let app = App::build(config, pool, clock.clone()).await.expect("the application");
+        let running = CancellationToken::new();
+        if !options.without_workers {
+            app.start_workers(&running);
+        }
+        let router = app.router();
+        let shutdown = running.clone();
+        tokio::spawn(async move { sofa::server::serve_router(router, &settings, listener, shutdown).await });
+        Self { world: World::new(url, db, clock), app, manual, running }
+    }
+
+    /// Moves the manual clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.manual.as_ref().expect("Options::manual_clock").advance(by);
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.running.cancel();
+    }
+}
