@@ -15,6 +15,7 @@ mod isolation;
 mod layers;
 mod server;
 mod set_context;
+mod statements;
 mod subscription_engine;
 mod subscriptions;
 mod support;
