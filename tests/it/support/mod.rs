@@ -1,11 +1,8 @@
 //! What the tests share.
 
-<<<<<<< HEAD
-pub mod browser;
-=======
 pub mod answer;
 pub mod app;
->>>>>>> 39a3f77 (tests: prove the contract over HTTP, situation by situation)
+pub mod browser;
 pub mod db;
 pub mod form;
 pub mod key;
