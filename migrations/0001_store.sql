@@ -187,8 +187,8 @@ create table write_lock (
   tenant bigint not null,
   -- Type/id, or Type?condition.
   key text not null,
-  -- null: held by a transaction that has not ended.
-  intent uuid references intent on delete cascade,
+  -- null: held by a transaction that has not ended. Deferred, because keys are taken before the intent is stored.
+  intent uuid references intent on delete cascade deferrable initially deferred,
   primary key (tenant, key)
 );
 -- Ending an intent frees its keys.

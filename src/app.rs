@@ -63,7 +63,7 @@ impl App {
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, self.config.server.request_timeout))
             .layer(CatchPanicLayer::new())
             .layer(request_id::propagate())
-            .layer(TraceLayer::new_for_http())
+            .layer(TraceLayer::new_for_http().make_span_with(span))
             .layer(request_id::set())
     }
 
@@ -87,4 +87,10 @@ fn sealer(config: &Config) -> anyhow::Result<Sealer> {
     )?;
     let bytes = STANDARD.decode(key.expose().trim()).context("security.master_key is not base64")?;
     Sealer::new(&bytes).context("security.master_key has to hold 32 bytes, in base64")
+}
+
+/// The path without its query: that can hold a launchID or a name.
+fn span(request: &axum::extract::Request) -> tracing::Span {
+    let request_id = request_id::of(request.headers());
+    tracing::info_span!("request", method = %request.method(), path = request.uri().path(), request_id)
 }

@@ -32,7 +32,7 @@ use crate::{
     interaction::{
         Engine, Failure,
         read::parsed,
-        write::{self, Fate, Op, Patience, Planned, Written},
+        write::{self, Fate, Keys, Op, Patience, Planned, Written},
     },
     store::{self, Tx, audit, context::ContextRow, idempotency, intent},
 };
@@ -53,10 +53,10 @@ pub async fn set(engine: &Engine, caller: &Caller, permit: &Permit, request: Req
         request: id::token_digest(request.body.text()),
         client: &caller.client_id,
     });
-    if let Some(key) = &key {
-        if let Some(answer) = key.first_answer(engine).await? {
-            return Ok(answer);
-        }
+    if let Some(key) = &key
+        && let Some(answer) = key.first_answer(engine).await?
+    {
+        return Ok(answer);
     }
     let input = Input::read(request.body, &engine.limits(), engine.config.fhir.max_bundle_entries)?;
     let mut patience = Patience::new(engine);
@@ -136,6 +136,10 @@ async fn attempt(
             at: Some(entry.at.clone()),
         })
         .collect();
+    let keys = Keys::of(&planned)?;
+    if !keys.lock(&mut tx, None).await? {
+        return Ok(None);
+    }
     let resolved = write::resolve(&mut tx, engine, &planned, now).await?;
     let stored = Stored { written: &resolved.written, engine };
     agreement(&stored, input, &links, &mut issues)?;
@@ -144,9 +148,7 @@ async fn attempt(
     let launch_id = id::random_token();
     let context = context(&mut tx, &stored, caller, permit, input, &links, context_id, now).await?;
     store::context::insert(&mut tx, &context, &id::token_digest(&launch_id)).await?;
-    if !write::commit(&mut tx, engine, caller, &resolved, now).await? {
-        return Ok(None);
-    }
+    write::commit(&mut tx, engine, caller, &resolved, &keys, now).await?;
     link(&mut tx, context_id, &resolved.written, links).await?;
     let answer = answer(engine, &launch_id, input, &resolved.written).to_string();
     if let Some(key) = key {

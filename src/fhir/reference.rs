@@ -32,10 +32,11 @@ pub struct Found {
 pub fn all(resource: &Resource) -> Vec<Found> {
     let mut found = Vec::new();
     walk(resource.root(), &mut |leaf| {
-        if leaf.holder == "Reference" && leaf.name == "reference" {
-            if let Some(reference) = leaf.value.as_str() {
-                found.push(Found { path: leaf.path.to_owned(), reference: reference.into_owned() });
-            }
+        if leaf.holder == "Reference"
+            && leaf.name == "reference"
+            && let Some(reference) = leaf.value.as_str()
+        {
+            found.push(Found { path: leaf.path.to_owned(), reference: reference.into_owned() });
         }
     });
     found

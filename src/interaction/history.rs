@@ -48,10 +48,11 @@ pub async fn history(
     let view = View::of(&mut conn, engine, permit, kind, id).await?;
     let mut entries = Vec::new();
     for mut version in current.into_iter().chain(older).take(usize::try_from(count).unwrap_or_default()) {
-        if let Some(body) = &version.body {
-            if permit.is_limited() && !permit.shows(&read::parsed(engine, body)?, id, &engine.base) {
-                continue;
-            }
+        if let Some(body) = &version.body
+            && permit.is_limited()
+            && !permit.shows(&read::parsed(engine, body)?, id, &engine.base)
+        {
+            continue;
         }
         version.body = version.body.map(|body| view.body(version.version, body));
         entries.push(entry(&engine.base, kind, id, &version)?);

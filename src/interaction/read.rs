@@ -57,10 +57,11 @@ pub(super) async fn visible(
     id: &str,
 ) -> Result<Current, Failure> {
     let row = store::current(conn, permit.visible(), kind, id).await?.ok_or(Failure::NotFound)?;
-    if let Some(body) = &row.body {
-        if permit.is_limited() && !permit.shows(&parsed(engine, body)?, id, &engine.base) {
-            return Err(Failure::NotFound);
-        }
+    if let Some(body) = &row.body
+        && permit.is_limited()
+        && !permit.shows(&parsed(engine, body)?, id, &engine.base)
+    {
+        return Err(Failure::NotFound);
     }
     Ok(row)
 }

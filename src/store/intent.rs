@@ -10,7 +10,7 @@ use super::{Result, Tx};
 
 const LOCK: &str = "insert into write_lock (tenant, key, intent) select $1, k, $3 from unnest($2::text[]) as k
   on conflict do nothing";
-const UNLOCK: &str = "delete from write_lock where tenant = $1 and key = any($2) and intent is null";
+const UNLOCK: &str = "delete from write_lock where tenant = $1 and key = any($2)";
 const SUBSCRIBERS: &str = "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch
   from subscription where client_id = $1 and status = 'active' and deleted_at is null
     and (ends_at is null or ends_at > $2) order by tenant, id for update";
@@ -140,7 +140,7 @@ pub struct Numbered {
 }
 
 /// Takes write locks. `false` when one of them is held: the transaction must be rolled back and tried later.
-/// `intent` `None` locks for this transaction only; [`unlock`] before its commit.
+/// For an intent they stay until it ends; for an ordinary transaction they are freed by [`unlock`] before its commit.
 pub async fn lock(tx: &mut Tx, tenant: i64, keys: &[String], intent: Option<Uuid>) -> Result<bool> {
     if keys.is_empty() {
         return Ok(true);
@@ -149,7 +149,7 @@ pub async fn lock(tx: &mut Tx, tenant: i64, keys: &[String], intent: Option<Uuid
     Ok(done.rows_affected() == keys.len() as u64)
 }
 
-/// Ends locks that [`lock`] took without an intent.
+/// Frees keys that this transaction took.
 pub async fn unlock(tx: &mut Tx, tenant: i64, keys: &[String]) -> Result<()> {
     if !keys.is_empty() {
         sqlx::query(UNLOCK).bind(tenant).bind(keys).execute(tx.conn()).await?;

@@ -13,6 +13,7 @@ mod fhir_crud;
 mod fixtures;
 mod isolation;
 mod layers;
+mod oauth;
 mod server;
 mod set_context;
 mod statements;

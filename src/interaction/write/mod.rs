@@ -19,7 +19,7 @@ mod send;
 mod stage;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -35,6 +35,7 @@ use crate::{
         outcome::{Issue, IssueType, Outcome},
         resource::Resource,
     },
+    id,
     store::{self, Tx, audit, intent, resource::NewVersion},
     subscription::change::{Change, Method},
 };
@@ -170,48 +171,90 @@ enum Attempt {
 
 async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Result<Attempt, Failure> {
     let now = engine.now();
+    let keys = Keys::of(planned)?;
     let mut tx = store::begin(&engine.pool).await?;
-    if let Some(launch) = &caller.launch {
-        if !store::context::lock_alive(&mut tx, launch.id, now).await? {
-            return Err(Failure::Ended);
-        }
+    let intent = caller.launch.as_ref().map(|_| id::new_uuid());
+    if let Some(launch) = &caller.launch
+        && !store::context::lock_alive(&mut tx, launch.id, now).await?
+    {
+        return Err(Failure::Ended);
+    }
+    if !keys.lock(&mut tx, intent).await? {
+        return Ok(Attempt::Locked);
     }
     let (planned, mut accepted) = subscription::accept::accept(&mut tx, engine, planned, now).await?;
     let mut resolved = resolve(&mut tx, engine, &planned, now).await?;
     let told = resolved.changes.iter().any(|change| change.method != Method::Delete);
-    if let (Some(launch), true) = (&caller.launch, told) {
-        return stage::stage(engine, caller, launch, tx, resolved, now).await;
+    if let (Some(launch), Some(intent), true) = (&caller.launch, intent, told) {
+        let staged = stage::stage(engine, caller, launch, intent, &mut tx, &resolved, now).await?;
+        if let Some(staged) = staged {
+            stage::finish(engine, tx, staged, resolved.changes).await?;
+            return Ok(Attempt::Done(resolved.written));
+        }
     }
-    if !commit(&mut tx, engine, caller, &resolved, now).await? {
-        return Ok(Attempt::Locked);
-    }
+    commit(&mut tx, engine, caller, &resolved, &keys, now).await?;
     accepted.record(&mut tx, engine, &planned, &mut resolved.written, now).await?;
     tx.commit().await?;
     accepted.begin(engine);
     Ok(Attempt::Done(resolved.written))
 }
 
-/// Writes resolved changes in the caller's transaction, which the caller commits. `false` when a key is held by a
-/// waiting intent: the transaction must be rolled back.
+/// Writes resolved changes in the caller's transaction, which the caller commits, and frees their keys.
 pub async fn commit(
     tx: &mut Tx,
     engine: &Engine,
     caller: &Caller,
     resolved: &Resolved,
+    keys: &Keys,
     now: OffsetDateTime,
-) -> Result<bool, Failure> {
-    for (tenant, keys) in &resolved.keys {
-        if !intent::lock(tx, *tenant, keys, None).await? {
-            return Ok(false);
-        }
-    }
+) -> Result<(), Failure> {
     put(tx, &resolved.changes).await?;
     audit_changes(tx, caller, &resolved.changes, now).await?;
-    for (tenant, keys) in &resolved.keys {
-        intent::unlock(tx, *tenant, keys).await?;
-    }
+    keys.unlock(tx).await?;
     tracing::debug!(changes = resolved.changes.len(), process = %engine.process, "committed");
-    Ok(true)
+    Ok(())
+}
+
+/// What the writes of one request fight for: `Type/id`, or the condition of a conditional create. Held from before the
+/// stored state is looked at until the end, so that two writers never both win.
+pub struct Keys(BTreeMap<i64, BTreeSet<String>>);
+
+impl Keys {
+    /// The keys of planned writes; 400 when one stands twice (http.html#trules: one identity, once).
+    pub fn of(planned: &[Planned]) -> Result<Self, Failure> {
+        let mut keys: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
+        for plan in planned {
+            let key = match &plan.op {
+                Op::Create { condition: None, .. } => continue,
+                Op::Create { condition: Some(condition), .. } => condition.lock_key(),
+                Op::Update { id, resource, .. } => format!("{}/{id}", resource.type_name()),
+                Op::Delete { kind, id, .. } => format!("{kind}/{id}"),
+            };
+            if !keys.entry(plan.permit.owner().tenant).or_default().insert(key) {
+                let outcome = Outcome::error(IssueType::Duplicate, "the same resource is written twice in one request");
+                return Err(Failure::BadRequest(outcome.at(plan.at.clone().unwrap_or_default())));
+            }
+        }
+        Ok(Self(keys))
+    }
+
+    /// Takes all keys, in a fixed order; `false` when one is held: the transaction must be rolled back.
+    pub async fn lock(&self, tx: &mut Tx, intent: Option<Uuid>) -> Result<bool, Failure> {
+        for (tenant, keys) in &self.0 {
+            let keys: Vec<_> = keys.iter().cloned().collect();
+            if !intent::lock(tx, *tenant, &keys, intent).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn unlock(&self, tx: &mut Tx) -> Result<(), Failure> {
+        for (tenant, keys) in &self.0 {
+            intent::unlock(tx, *tenant, &keys.iter().cloned().collect::<Vec<_>>()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// The only place where versions are stored.

@@ -29,19 +29,18 @@ pub struct Resolved {
     pub written: Vec<Written>,
     /// What has to be stored; conditional creates that found something and deletes of nothing are not among them.
     pub changes: Vec<Change>,
-    /// (tenant, keys) that must be locked before anything is stored.
-    pub keys: Vec<(i64, Vec<String>)>,
 }
 
 /// Where one planned write goes.
 enum Target {
-    New { id: String, version: i64, status: Fate, key: Option<String> },
+    New { id: String },
     Next { row: Current, before: Option<Resource> },
     Found { row: Current },
     Nothing,
 }
 
-/// Resolves all planned writes against the stored state, locking the rows they will replace.
+/// Resolves all planned writes against the stored state, locking the rows they will replace. Their [`super::Keys`] must
+/// be held already: otherwise a condition could be answered before the write that changes the answer.
 pub async fn resolve(
     tx: &mut Tx,
     engine: &Engine,
@@ -56,20 +55,11 @@ pub async fn resolve(
     check_identities(planned, &targets)?;
     let mut resolved = Resolved::default();
     let full_urls = full_urls(planned, &targets);
-    let mut keys: HashMap<i64, Vec<String>> = HashMap::new();
     for (plan, target) in planned.iter().zip(targets) {
-        let (tenant, key) = key(plan, &target);
-        keys.entry(tenant).or_default().extend(key);
         let written =
             finish(engine, plan, target, &full_urls, now, &mut resolved).map_err(|failure| located(failure, plan))?;
         resolved.written.push(written);
     }
-    // A fixed order, so that two Bundles never wait for each other's keys.
-    for keys in keys.values_mut() {
-        keys.sort();
-    }
-    resolved.keys = keys.into_iter().filter(|(_, keys)| !keys.is_empty()).collect();
-    resolved.keys.sort();
     Ok(resolved)
 }
 
@@ -103,7 +93,6 @@ async fn created(
     permit: &Permit,
     condition: Option<&Condition>,
 ) -> Result<Target, Failure> {
-    let mut key = None;
     if let Some(condition) = condition {
         let mut found = condition.matches(tx, permit, engine).await?;
         match (found.pop(), found.is_empty()) {
@@ -112,10 +101,10 @@ async fn created(
                 let text = "the condition matches several resources";
                 return Err(Failure::precondition(IssueType::MultipleMatches, text));
             }
-            (None, _) => key = Some(condition.lock_key()),
+            (None, _) => {}
         }
     }
-    Ok(Target::New { id: id::new_uuid().to_string(), version: 1, status: Fate::Created, key })
+    Ok(Target::New { id: id::new_uuid().to_string() })
 }
 
 async fn updated(
@@ -158,8 +147,7 @@ async fn update_as_create(
     if store::is_taken(tx.conn(), tenant, kind, id).await? {
         return Err(Failure::Conflict(Outcome::error(IssueType::Conflict, "this id cannot be used")));
     }
-    let key = Some(format!("{kind}/{id}"));
-    Ok(Target::New { id: id.to_owned(), version: 1, status: Fate::Created, key })
+    Ok(Target::New { id: id.to_owned() })
 }
 
 async fn deleted(
@@ -225,12 +213,11 @@ fn check_version(row: &Current, if_match: Option<i64>) -> Result<(), Failure> {
     }
 }
 
-/// One identity may be written once in a request, also by conditions (http.html#trules).
+/// One identity may be written once in a request, also by conditions (http.html#trules). Equal keys were refused before.
 fn check_identities(planned: &[Planned], targets: &[Target]) -> Result<(), Failure> {
     let mut seen = HashSet::new();
     for (plan, target) in planned.iter().zip(targets) {
         let identity = match target {
-            Target::New { key: Some(key), .. } => key.clone(),
             Target::New { .. } | Target::Nothing => continue,
             Target::Next { row, .. } | Target::Found { row } => format!("{}/{}", row.r#type, row.id),
         };
@@ -250,23 +237,13 @@ fn full_urls(planned: &[Planned], targets: &[Target]) -> HashMap<String, String>
             Op::Delete { .. } => return None,
         };
         let id = match target {
-            Target::New { id, .. } => id,
+            Target::New { id } => id,
             Target::Next { row, .. } | Target::Found { row } => &row.id,
             Target::Nothing => return None,
         };
         Some((plan.full_url.clone()?, format!("{kind}/{id}")))
     };
     planned.iter().zip(targets).filter_map(of).collect()
-}
-
-/// The tenant a planned write belongs to, and the key it must hold.
-fn key(plan: &Planned, target: &Target) -> (i64, Option<String>) {
-    match target {
-        Target::New { key, .. } => (plan.permit.owner().tenant, key.clone()),
-        Target::Next { row, .. } => (row.tenant, Some(format!("{}/{}", row.r#type, row.id))),
-        Target::Found { row } => (row.tenant, None),
-        Target::Nothing => (plan.permit.owner().tenant, None),
-    }
 }
 
 fn finish(
@@ -287,7 +264,7 @@ fn finish(
             let stored = Stored { kind: row.r#type, id: row.id, version: row.version, updated: row.updated, body };
             return Ok(Written { fate: Fate::Found, stored: Some(stored), tenant: row.tenant, advice: Vec::new() });
         }
-        Target::New { id, version, status, .. } => (owner.tenant, id, version, status, None),
+        Target::New { id } => (owner.tenant, id, 1, Fate::Created, None),
         Target::Next { row, before } => (row.tenant, row.id, row.version + 1, Fate::Updated, before),
     };
     let mut change = Change {

@@ -6,12 +6,11 @@ use time::OffsetDateTime;
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{Attempt, End, Resolved, deliver};
+use super::{End, Resolved, deliver};
 use crate::{
     access::{Caller, LaunchContext},
     config::WithoutSubscriber,
     fhir::outcome::{IssueType, Outcome},
-    id,
     interaction::{Engine, Failure},
     store::{
         Tx,
@@ -27,16 +26,27 @@ use crate::{
 /// How often a waiter looks at the store for an end that another replica may have brought about.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Stages the resolved changes, sees to their delivery and waits for the end.
+/// A durable intent: what [`finish`] needs once it is committed.
+pub(super) struct Staged {
+    intent: Intent,
+    told: Told,
+    /// Nobody else delivers to these Subscriptions: this request does.
+    free: bool,
+    /// Nothing waits before it.
+    at_once: bool,
+}
+
+/// Makes the resolved changes durable as an intent, in the caller's transaction. `None` when nobody has to be told.
 pub(super) async fn stage(
     engine: &Engine,
     caller: &Caller,
     launch: &LaunchContext,
-    mut tx: Tx,
-    resolved: Resolved,
+    id: Uuid,
+    tx: &mut Tx,
+    resolved: &Resolved,
     now: OffsetDateTime,
-) -> Result<Attempt, Failure> {
-    let subscribers = intent::subscribers(&mut tx, &launch.poc_client, now).await?;
+) -> Result<Option<Staged>, Failure> {
+    let subscribers = intent::subscribers(tx, &launch.poc_client, now).await?;
     if subscribers.is_empty() && engine.config.delivery.without_subscriber == WithoutSubscriber::Refuse {
         let text = "the point-of-care system has no active Subscription, so it cannot be told of this change; \
                     nothing was stored";
@@ -44,19 +54,15 @@ pub(super) async fn stage(
     }
     let told = told(engine, subscribers, &resolved.changes)?;
     if told.events.is_empty() {
-        // Nobody asked to be told of this: the PoC's own filters leave it out.
-        if !super::commit(&mut tx, engine, caller, &resolved, now).await? {
-            return Ok(Attempt::Locked);
-        }
-        tx.commit().await?;
-        return Ok(Attempt::Done(resolved.written));
+        // The PoC's own filters leave this change out, or the deployment accepts writes without a subscriber.
+        return Ok(None);
     }
-    let ids: Vec<String> = told.subscribers.iter().map(|subscriber| subscriber.id.clone()).collect();
+    let ids = told.ids();
     let free = told.subscribers.iter().all(|subscriber| subscriber.is_free(now));
     // Whoever finds the Subscriptions free delivers; a queue there was left by a process that died, and goes first.
-    let at_once = free && !intent::has_queue(&mut tx, launch.tenant, &ids).await?;
+    let at_once = free && !intent::has_queue(tx, launch.tenant, &ids).await?;
     let intent = Intent {
-        id: id::new_uuid(),
+        id,
         tenant: launch.tenant,
         context: launch.id,
         client_id: caller.client_id.clone(),
@@ -67,30 +73,31 @@ pub(super) async fn stage(
         created_at: now,
         deadline: now + engine.config.delivery.timeout,
     };
-    intent::insert(&mut tx, &intent, &intent_changes(&resolved.changes), &told.events, &told.last).await?;
-    for (tenant, keys) in &resolved.keys {
-        if !intent::lock(&mut tx, *tenant, keys, Some(intent.id)).await? {
-            return Ok(Attempt::Locked);
-        }
-    }
+    intent::insert(tx, &intent, &intent_changes(&resolved.changes), &told.events, &told.last).await?;
     if free {
         let until = now + engine.config.delivery.lease;
-        intent::take_lease(&mut tx, launch.tenant, &ids, engine.process, until).await?;
+        intent::take_lease(tx, launch.tenant, &ids, engine.process, until).await?;
     }
-    let intent_id = intent.id;
-    let end = engine.waiters.register(intent_id);
+    Ok(Some(Staged { intent, told, free, at_once }))
+}
+
+/// Commits the intent, sees to its delivery and waits for the end.
+pub(super) async fn finish(engine: &Engine, tx: Tx, staged: Staged, changes: Vec<Change>) -> End {
+    let Staged { intent, told, free, at_once } = staged;
+    let id = intent.id;
+    let end = engine.waiters.register(id);
     if let Err(error) = tx.commit().await {
-        engine.waiters.forget(intent_id);
-        return Err(error.into());
+        tracing::error!(%error, "it is not known whether an intent was stored; if so, recovery finishes it");
+        engine.waiters.forget(id);
+        return Err(open());
     }
     if free {
-        let lease = deliver::Lease::taken(launch.tenant, &told.subscribers);
-        let loaded = deliver::Loaded { intent, changes: resolved.changes, events: told.events, resumed: false };
+        let lease = deliver::Lease::taken(intent.tenant, &told.subscribers);
+        let loaded = deliver::Loaded { intent, changes, events: told.events, resumed: false };
         let first = if at_once { vec![loaded] } else { Vec::new() };
         tokio::spawn(deliver::drain(engine.clone(), lease, first));
     }
-    wait(engine, intent_id, end).await?;
-    Ok(Attempt::Done(resolved.written))
+    wait(engine, id, end).await
 }
 
 /// Who is told of what, under which numbers.
@@ -99,6 +106,12 @@ struct Told {
     events: Vec<Numbered>,
     /// (Subscription, its new highest number)
     last: Vec<(String, i64)>,
+}
+
+impl Told {
+    fn ids(&self) -> Vec<String> {
+        self.subscribers.iter().map(|subscriber| subscriber.id.clone()).collect()
+    }
 }
 
 fn told(engine: &Engine, subscribers: Vec<Subscriber>, changes: &[Change]) -> Result<Told, Failure> {
@@ -151,10 +164,9 @@ fn intent_changes(changes: &[Change]) -> Vec<IntentChange> {
 async fn wait(engine: &Engine, intent: Uuid, mut end: oneshot::Receiver<End>) -> End {
     let give_up = Instant::now() + engine.config.delivery.timeout + engine.config.delivery.lease * 2;
     loop {
-        match tokio::time::timeout(LOOK_EVERY, &mut end).await {
-            Ok(Ok(end)) => return end,
-            // The process that delivered is another one, or stopped before it could tell.
-            Ok(Err(_)) | Err(_) => {}
+        // Otherwise the process that delivered is another one, or it stopped before it could tell.
+        if let Ok(Ok(end)) = tokio::time::timeout(LOOK_EVERY, &mut end).await {
+            return end;
         }
         if let Some(end) = ended_elsewhere(engine, intent).await {
             engine.waiters.forget(intent);

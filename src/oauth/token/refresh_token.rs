@@ -176,7 +176,8 @@ pub async fn insert(state: &OauthState, tx: &mut Tx, grant: Uuid, now: OffsetDat
     let token = random_token();
     let expires_at = now + state.config.oauth.refresh_token_ttl;
     grant::insert_refresh(tx, &token_digest(&token), grant, now, expires_at).await?;
-    grant::extend(tx, grant, now + state.config.oauth.access_token_ttl).await?;
+    // The grant lives as long as it can be renewed: an app renews after its access token has expired.
+    grant::extend(tx, grant, expires_at + state.config.oauth.access_token_ttl).await?;
     Ok(token)
 }
 

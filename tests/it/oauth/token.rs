@@ -1,0 +1,347 @@
+//! `/token` for apps, `/introspect` and `/revoke`: what comes out, and what ends it.
+
+use jsonwebtoken::{DecodingKey, Validation};
+
+use super::*;
+
+const FULL: &str = "launch launch/patient openid fhirUser profile offline_access patient/*.read user/*.rs";
+
+fn refresh_of(tokens: &Value) -> Vec<(&str, &str)> {
+    vec![("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())]
+}
+
+fn access_of(tokens: &Value) -> &str {
+    tokens["access_token"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn the_token_response_tells_the_launch_exactly() {
+    let server = Oauth::start().await;
+    let mut reply = server.tokens(FULL).await;
+    for opaque in ["access_token", "refresh_token", "id_token"] {
+        assert!(reply.as_object_mut().unwrap().remove(opaque).unwrap().is_string());
+    }
+    let expected = json!({
+        "token_type": "Bearer",
+        "expires_in": 3600,
+        "scope": FULL,
+        "patient": "p-1",
+        "encounter": "e-1",
+        "fhirContext": [{"reference": "ImagingStudy/i-1"}],
+        "need_patient_banner": true,
+        "intent": "reconcile",
+        "smart_style_url": "https://poc.example/style.json",
+        "tenant": "clinic-7",
+    });
+    assert_eq!(reply, expected);
+}
+
+#[tokio::test]
+async fn the_id_token_verifies_with_the_published_key_and_names_the_user() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let request = with(&authorization("app"), &[("launch", &launch), ("scope", FULL), ("nonce", "n-0S6")]);
+    let code = Browser::default().sign_in(&server, &request, "julie", PASSWORD).await.code();
+    let tokens = server.exchange("app", &code).await.expect(200).json();
+    let id_token = tokens["id_token"].as_str().unwrap();
+    let kid = jsonwebtoken::decode_header(id_token).unwrap().kid.unwrap();
+    let keys = server.get("/jwks").await.json();
+    let jwk = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == json!(kid)).unwrap();
+    let key = DecodingKey::from_jwk(&serde_json::from_value(jwk.clone()).unwrap()).unwrap();
+    let mut validation = Validation::new(Algorithm::RS256);
+    validation.set_audience(&["app"]);
+    validation.set_issuer(&[ISSUER]);
+    validation.validate_exp = false;
+    let claims = jsonwebtoken::decode::<Value>(id_token, &key, &validation).unwrap().claims;
+    let now = server.clock.now().unix_timestamp();
+    let expected = json!({
+        "iss": ISSUER, "sub": user_id(&server, "julie").await, "aud": "app", "exp": now + 3600, "iat": now,
+        "auth_time": now, "nonce": "n-0S6", "fhirUser": format!("{FHIR}/Practitioner/dr-1"),
+        "name": "Dr julie", "preferred_username": "julie",
+    });
+    assert_eq!(claims, expected);
+}
+
+#[tokio::test]
+async fn without_openid_there_is_no_id_token_and_without_a_refresh_scope_no_refresh_token() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens("launch patient/*.rs fhirUser").await;
+    assert!(tokens.get("id_token").is_none() && tokens.get("refresh_token").is_none());
+}
+
+#[tokio::test]
+async fn patient_scopes_need_a_patient() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|context| context.patient = None).await;
+    let code = server.code("app", &launch, "launch launch/patient patient/*.rs user/*.rs").await;
+    let reply = server.exchange("app", &code).await.expect(200).json();
+    assert_eq!((&reply["scope"], reply.get("patient")), (&json!("launch user/*.rs"), None));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_code_is_refused_and_the_code_survives() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let code = server.code("app", &launch, "launch patient/*.rs").await;
+    let good = with(&exchange(&code), &[("client_id", "app")]);
+    let challenge = URL_SAFE_NO_PAD.encode(token_digest(VERIFIER));
+    for (change, status, error) in [
+        (("grant_type", ""), 400, "invalid_request"),
+        (("grant_type", "password"), 400, "unsupported_grant_type"),
+        (("code", ""), 400, "invalid_request"),
+        (("code", "never-issued"), 400, "invalid_grant"),
+        (("redirect_uri", ""), 400, "invalid_request"),
+        (("redirect_uri", "https://app.example/cb"), 400, "invalid_grant"),
+        (("code_verifier", ""), 400, "invalid_request"),
+        (("code_verifier", "short"), 400, "invalid_grant"),
+        (("code_verifier", challenge.as_str()), 400, "invalid_grant"),
+        (("code_verifier", "Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyZm9v"), 400, "invalid_grant"),
+        (("client_id", ""), 401, "invalid_client"),
+        (("client_id", "other-app"), 400, "invalid_grant"),
+        (("client_id", "nobody"), 401, "invalid_client"),
+        (("client_id", "basic"), 401, "invalid_client"),
+    ] {
+        let answer = server.token(&with(&good, &[change])).await;
+        assert_eq!((answer.status, answer.json()["error"].as_str().unwrap()), (status, error), "{change:?}");
+        answer.refused(status, error);
+    }
+    server.token(&with(&good, &[("state", "x"), ("foo", "1")])).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_code_lives_a_minute_and_works_once_and_its_replay_ends_everything() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let late = server.code("app", &launch, "launch patient/*.rs").await;
+    server.clock.advance(Duration::from_secs(60));
+    server.exchange("app", &late).await.refused(400, "invalid_grant");
+    let code = server.code("app", &launch, "launch patient/*.rs offline_access").await;
+    let tokens = server.exchange("app", &code).await.expect(200).json();
+    assert!(server.is_alive(access_of(&tokens)).await);
+    server.exchange("app", &code).await.refused(400, "invalid_grant");
+    assert!(!server.is_alive(access_of(&tokens)).await);
+    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_secret_works_encoded_and_raw_and_nothing_else_does() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let encoded: String = form_urlencoded::byte_serialize(SECRET.as_bytes()).collect();
+    for secret in [SECRET, encoded.as_str()] {
+        let code = server.code("basic", &launch, "launch patient/*.rs").await;
+        let header = basic("basic", secret);
+        let same_id = with(&exchange(&code), &[("client_id", "basic")]);
+        server.post("/token", &same_id, &[("authorization", &header)]).await.expect(200);
+    }
+    let code = server.code("basic", &launch, "launch patient/*.rs").await;
+    for header in
+        [basic("basic", "wrong"), basic("basic", ""), basic("app", SECRET), "Basic nonsense".into(), "Bearer x".into()]
+    {
+        let answer = server.post("/token", &exchange(&code), &[("authorization", &header)]).await;
+        answer.refused(401, "invalid_client");
+    }
+    let in_body = with(&exchange(&code), &[("client_id", "basic"), ("client_secret", SECRET)]);
+    server.token(&in_body).await.refused(401, "invalid_client");
+    server.token(&with(&exchange(&code), &[("client_id", "basic")])).await.refused(401, "invalid_client");
+}
+
+#[tokio::test]
+async fn a_refresh_gives_new_tokens_and_the_launch_again_even_without_client_id() {
+    let server = Oauth::start().await;
+    let first = server.tokens(FULL).await;
+    server.clock.advance(Duration::from_secs(3600));
+    assert!(!server.is_alive(access_of(&first)).await, "an access token lives an hour");
+    let second = server.token(&refresh_of(&first)).await.expect(200).json();
+    assert_ne!(first["refresh_token"], second["refresh_token"]);
+    assert_eq!(
+        (&second["scope"], &second["patient"], &second["expires_in"]),
+        (&json!(FULL), &json!("p-1"), &json!(3600))
+    );
+    assert!(server.is_alive(access_of(&second)).await);
+    server.token(&with(&refresh_of(&second), &[("client_id", "app")])).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_comes_back_ends_the_grant() {
+    let server = Oauth::start().await;
+    let first = server.tokens(FULL).await;
+    let second = server.token(&refresh_of(&first)).await.expect(200).json();
+    server.token(&refresh_of(&first)).await.refused(400, "invalid_grant");
+    assert!(!server.is_alive(access_of(&second)).await);
+    server.token(&refresh_of(&second)).await.refused(400, "invalid_grant");
+    assert_eq!(server.audited("token", "refused").await, 1);
+}
+
+#[tokio::test]
+async fn two_refreshes_at_the_same_moment_do_not_lock_an_honest_client_out() {
+    let server = Oauth::start().await;
+    let first = server.tokens(FULL).await;
+    let digest = token_digest(first["refresh_token"].as_str().unwrap());
+    // The first request is held where it has taken the token and not yet committed.
+    let mut held = store::begin(&server.db.pool).await.unwrap();
+    let (refresh, _) = store::grant::lock_refresh(&mut held, &digest).await.unwrap().unwrap();
+    store::grant::use_refresh(&mut held, &digest, server.clock.now()).await.unwrap();
+    let fields = refresh_of(&first);
+    let (second, ()) = tokio::join!(server.token(&fields), async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        held.commit().await.unwrap();
+    });
+    assert!(server.is_alive(access_of(&second.expect(200).json())).await);
+    let mut conn = server.db.pool.acquire().await.unwrap();
+    assert!(store::grant::live(&mut conn, refresh.grant_id, server.clock.now()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_refresh_may_narrow_and_never_widen() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens("launch patient/*.rs offline_access").await;
+    for scope in ["patient/*.cruds", "patient/*.rs openid", "nonsense"] {
+        server.token(&with(&refresh_of(&tokens), &[("scope", scope)])).await.refused(400, "invalid_scope");
+    }
+    let narrow = server.token(&with(&refresh_of(&tokens), &[("scope", "patient/Patient.r")])).await.expect(200).json();
+    assert_eq!(narrow["scope"], "patient/Patient.r");
+    let again = server.token(&refresh_of(&narrow)).await.expect(200).json();
+    assert_eq!(again["scope"], "launch patient/*.rs offline_access");
+}
+
+#[tokio::test]
+async fn a_foreign_missing_random_or_old_refresh_token_is_refused() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens(FULL).await;
+    server.token(&[("grant_type", "refresh_token")]).await.refused(400, "invalid_request");
+    server.token(&with(&refresh_of(&tokens), &[("refresh_token", "random")])).await.refused(400, "invalid_grant");
+    server.token(&with(&refresh_of(&tokens), &[("client_id", "other-app")])).await.refused(400, "invalid_grant");
+    let stranger = server.post("/token", &refresh_of(&tokens), &[("authorization", &basic("basic", SECRET))]).await;
+    stranger.refused(400, "invalid_grant");
+    server.clock.advance(Duration::from_secs(12 * 3600));
+    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn online_access_ends_with_the_session_and_offline_access_does_not() {
+    let server = Oauth::start().await;
+    let julie = user_id(&server, "julie").await;
+    let online = server.tokens("launch patient/*.rs online_access").await;
+    let offline = server.tokens("launch patient/*.rs offline_access").await;
+    let online = server.token(&refresh_of(&online)).await.expect(200).json();
+    server.write(async |tx, _| store::login::end_sessions_of(tx, julie).await).await;
+    server.token(&refresh_of(&online)).await.refused(400, "invalid_grant");
+    server.token(&refresh_of(&offline)).await.expect(200);
+}
+
+#[tokio::test]
+async fn everything_of_a_grant_dies_with_its_context() {
+    let server = Oauth::start().await;
+    let (launch, context) = server.launch(|_| {}).await;
+    let code = server.code("app", &launch, FULL).await;
+    let pending = server.code("app", &launch, FULL).await;
+    let tokens = server.exchange("app", &code).await.expect(200).json();
+    server
+        .write(async |tx, now| {
+            store::context::mark_cleared(tx, context.id, now).await?;
+            store::grant::revoke_by_context(tx, context.id, now).await
+        })
+        .await;
+    assert!(!server.is_alive(access_of(&tokens)).await);
+    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+    server.exchange("app", &pending).await.refused(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn an_expired_context_kills_its_tokens_before_anybody_clears_it() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|context| context.expires_at = context.created_at + Duration::from_secs(600)).await;
+    let code = server.code("app", &launch, FULL).await;
+    let tokens = server.exchange("app", &code).await.expect(200).json();
+    assert_eq!(tokens["expires_in"], 600, "a token does not outlive its context");
+    server.clock.advance(Duration::from_secs(600));
+    assert!(!server.is_alive(access_of(&tokens)).await);
+    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_disabled_user_or_client_ends_what_was_granted() {
+    let server = Oauth::start().await;
+    let julie = user_id(&server, "julie").await;
+    let tokens = server.tokens(FULL).await;
+    server.write(async |tx, now| store::user::set_enabled(tx, julie, false, now).await).await;
+    assert!(!server.is_alive(access_of(&tokens)).await);
+    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+    server.write(async |tx, now| store::user::set_enabled(tx, julie, true, now).await).await;
+    assert!(server.is_alive(access_of(&tokens)).await);
+    server.write(async |tx, now| store::client::set_enabled(tx, "app", false, now).await).await;
+    assert!(!server.is_alive(access_of(&tokens)).await);
+    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn introspection_repeats_everything_the_token_response_told() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens(FULL).await;
+    let header = basic("basic", SECRET);
+    let fields = [("token", access_of(&tokens))];
+    let told = server.post("/introspect", &fields, &[("authorization", &header)]).await.expect(200);
+    assert_eq!(told.header("cache-control"), "no-store");
+    let told = told.json();
+    for name in
+        ["scope", "patient", "encounter", "fhirContext", "need_patient_banner", "intent", "smart_style_url", "tenant"]
+    {
+        assert_eq!(told[name], tokens[name], "{name}");
+    }
+    assert_eq!((&told["active"], &told["client_id"], &told["iss"]), (&json!(true), &json!("app"), &json!(ISSUER)));
+    assert_eq!(told["sub"], json!(user_id(&server, "julie").await));
+    assert_eq!(told["fhirUser"], format!("{FHIR}/Practitioner/dr-1"));
+    assert!(told["exp"].is_i64());
+    let bearer = format!("Bearer {}", access_of(&tokens));
+    let by_bearer = server.post("/introspect", &fields, &[("authorization", &bearer)]).await.expect(200).json();
+    assert_eq!(by_bearer, told);
+}
+
+#[tokio::test]
+async fn what_is_no_live_access_token_is_inactive_and_strangers_are_told_nothing() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens(FULL).await;
+    let header = basic("basic", SECRET);
+    for token in ["nonsense", "a.b.c", tokens["refresh_token"].as_str().unwrap(), tokens["id_token"].as_str().unwrap()]
+    {
+        let told =
+            server.post("/introspect", &[("token", token)], &[("authorization", &header)]).await.expect(200).json();
+        assert_eq!(told, json!({"active": false}), "{token}");
+    }
+    let fields = [("token", access_of(&tokens))];
+    server.post("/introspect", &fields, &[]).await.refused(401, "invalid_client");
+    server.post("/introspect", &fields, &[("authorization", "Bearer nonsense")]).await.refused(401, "invalid_client");
+    server.post("/introspect", &[], &[("authorization", &header)]).await.refused(400, "invalid_request");
+    let public = |name| [fields[0], ("client_id", name)];
+    assert_eq!(server.post("/introspect", &public("app"), &[]).await.expect(200).json()["active"], json!(true));
+    let foreign = server.post("/introspect", &public("other-app"), &[]).await.expect(200).json();
+    assert_eq!(foreign, json!({"active": false}));
+}
+
+#[tokio::test]
+async fn a_revoked_token_takes_its_whole_grant_along() {
+    let server = Oauth::start().await;
+    for (token, hint) in [("refresh_token", "access_token"), ("access_token", "refresh_token")] {
+        let tokens = server.tokens(FULL).await;
+        let fields = [("token", tokens[token].as_str().unwrap()), ("token_type_hint", hint), ("client_id", "app")];
+        server.post("/revoke", &fields, &[]).await.expect(200);
+        assert!(!server.is_alive(access_of(&tokens)).await, "{token}");
+        server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+        server.post("/revoke", &fields, &[]).await.expect(200);
+    }
+    assert_eq!(server.audited("token-revoke", "success").await, 2);
+}
+
+#[tokio::test]
+async fn only_the_tokens_own_client_revokes_it() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens(FULL).await;
+    for token in [access_of(&tokens), tokens["refresh_token"].as_str().unwrap(), "nonsense"] {
+        server.post("/revoke", &[("token", token), ("client_id", "other-app")], &[]).await.expect(200);
+        server.post("/revoke", &[("token", token)], &[("authorization", &basic("basic", SECRET))]).await.expect(200);
+        server.post("/revoke", &[("token", token)], &[]).await.refused(401, "invalid_client");
+    }
+    assert!(server.is_alive(access_of(&tokens)).await);
+    server.token(&refresh_of(&tokens)).await.expect(200);
+}
