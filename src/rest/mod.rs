@@ -42,7 +42,11 @@ impl RestState {
 
 /// The routes, to be nested at the path of the FHIR base.
 pub fn router(state: RestState) -> Router {
-    let open = Router::new().route("/metadata", get(metadata::get)).layer(cors::anyone());
+    // Inside the CORS layers: a preflight is an OPTIONS, which no route offers, and must reach them first.
+    let open = Router::new()
+        .route("/metadata", get(metadata::get))
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(cors::anyone());
     let guarded = Router::new()
         .route("/", post(system::bundle))
         .route("/$set-context", post(operation::set_context))
@@ -55,10 +59,10 @@ pub fn router(state: RestState) -> Router {
         .route("/{kind}/{id}", get(instance::read).put(instance::update).delete(instance::delete))
         .route("/{kind}/{id}/_history", get(instance::history))
         .route("/{kind}/{id}/_history/{version}", get(instance::vread))
+        .method_not_allowed_fallback(error::wrong_method)
         .layer(cors::registered_origins(state.engine.pool.clone()));
     open.merge(guarded)
         .fallback(error::no_route)
-        .method_not_allowed_fallback(error::wrong_method)
         .layer(DefaultBodyLimit::max(state.engine.config.fhir.max_body_bytes))
         .layer(middleware::from_fn(negotiate::middleware))
         .with_state(state)
