@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::expiry,
     interaction::{Engine, Failure, subscription, write},
+    oauth,
 };
 
 /// Starts all loops. Each runs once at once: what a killed process left behind is looked after at start.
@@ -25,6 +26,9 @@ pub fn start(engine: &Engine, shutdown: &CancellationToken) -> Vec<JoinHandle<()
         spawn("expiry", Duration::from_secs(5), engine, shutdown, |engine| async move { expiry::sweep(&engine).await }),
         spawn("ended Subscriptions", Duration::from_secs(5), engine, shutdown, |engine| async move {
             subscription::switch_off_ended(&engine).await
+        }),
+        spawn("used-up grants", Duration::from_secs(600), engine, shutdown, |engine| async move {
+            Ok(oauth::sweep(&engine.pool, engine.now()).await?)
         }),
     ]
 }

@@ -25,6 +25,7 @@ mod login;
 mod page;
 pub mod password;
 mod revoke;
+mod sweep;
 mod token;
 mod visitor;
 
@@ -44,6 +45,8 @@ use crate::store::context::ContextRow;
 use crate::store::grant::LiveGrant;
 use crate::token::key_set::KeySet;
 use crate::web::cors;
+
+pub use sweep::sweep;
 
 /// No request to these endpoints is larger; 8 kB of scopes fit many times.
 const MAX_BODY_BYTES: usize = 64 * 1024;

@@ -227,7 +227,7 @@ pub async fn use_code(tx: &mut Tx, digest: &[u8], now: OffsetDateTime) -> Result
     Ok(())
 }
 
-/// Stores a refresh token and lets its grant live as long.
+/// Stores a refresh token; [`extend`] lets its grant live as long.
 pub async fn insert_refresh(
     tx: &mut Tx,
     digest: &[u8],
@@ -236,7 +236,7 @@ pub async fn insert_refresh(
     expires_at: OffsetDateTime,
 ) -> Result<()> {
     sqlx::query(INSERT_REFRESH).bind(digest).bind(grant).bind(now).bind(expires_at).execute(tx.conn()).await?;
-    extend(tx, grant, expires_at).await
+    Ok(())
 }
 
 /// A refresh token, held until the transaction ends, and whether another request was exchanging it at this very moment.

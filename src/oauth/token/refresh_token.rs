@@ -176,7 +176,7 @@ pub async fn insert(state: &OauthState, tx: &mut Tx, grant: Uuid, now: OffsetDat
     let token = random_token();
     let expires_at = now + state.config.oauth.refresh_token_ttl;
     grant::insert_refresh(tx, &token_digest(&token), grant, now, expires_at).await?;
-    // The grant lives as long as it can be renewed: an app renews after its access token has expired.
+    // The grant lives as long as it can be renewed, and then as long as the last access token.
     grant::extend(tx, grant, expires_at + state.config.oauth.access_token_ttl).await?;
     Ok(token)
 }

@@ -10,7 +10,7 @@ fn request<'a>(scope: &'a str, assertion: &'a str) -> Vec<(&'a str, &'a str)> {
 async fn a_service_gets_a_short_token_of_its_own() {
     let server = Oauth::start().await;
     let answer =
-        server.token(&request("system/*.rs openid", &assertion(&server, "service", json!({})))).await.expect(200);
+        server.token(&request("system/*.rs openid", &assertion(&server, "service", &json!({})))).await.expect(200);
     assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
     let reply = answer.json();
     assert_eq!((&reply["token_type"], &reply["scope"]), (&json!("Bearer"), &json!("system/*.rs")));
@@ -26,12 +26,12 @@ async fn a_service_gets_a_short_token_of_its_own() {
 async fn what_can_never_be_granted_is_refused() {
     let server = Oauth::start().await;
     for scope in ["patient/*.rs", "user/*.rs", "system/Foo.rs", "openid", "system/*.rs?x=1", "Context.write"] {
-        let assertion = assertion(&server, "service", json!({}));
+        let assertion = assertion(&server, "service", &json!({}));
         server.token(&request(scope, &assertion)).await.refused(400, "invalid_scope");
     }
-    let poc = server.token(&request("Context.write system/*.rs", &assertion(&server, "poc", json!({})))).await;
+    let poc = server.token(&request("Context.write system/*.rs", &assertion(&server, "poc", &json!({})))).await;
     assert_eq!(poc.expect(200).json()["scope"], "Context.write system/*.rs");
-    server.token(&request("", &assertion(&server, "service", json!({})))).await.refused(400, "invalid_request");
+    server.token(&request("", &assertion(&server, "service", &json!({})))).await.refused(400, "invalid_request");
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn only_signing_services_and_point_of_care_systems_act_for_themselves() {
     let secret = server.post("/token", &plain, &[("authorization", &basic("basic-poc", SECRET))]).await;
     secret.refused(400, "unauthorized_client");
     server.token(&with(&plain, &[("client_id", "app")])).await.refused(400, "unauthorized_client");
-    let app = assertion(&server, "signing", json!({}));
+    let app = assertion(&server, "signing", &json!({}));
     server.token(&request("system/*.rs", &app)).await.refused(400, "unauthorized_client");
     server.token(&plain).await.refused(401, "invalid_client");
 }
@@ -49,22 +49,22 @@ async fn only_signing_services_and_point_of_care_systems_act_for_themselves() {
 #[tokio::test]
 async fn an_assertion_is_good_once_and_for_its_client_only() {
     let server = Oauth::start().await;
-    let once = assertion(&server, "service", json!({}));
+    let once = assertion(&server, "service", &json!({}));
     server.token(&request("system/*.rs", &once)).await.expect(200);
     server.token(&request("system/*.rs", &once)).await.refused(401, "invalid_client");
     let same_jti = json!({"jti": "one"});
-    server.token(&request("system/*.rs", &assertion(&server, "service", same_jti.clone()))).await.expect(200);
+    server.token(&request("system/*.rs", &assertion(&server, "service", &same_jti))).await.expect(200);
     server
-        .token(&request("system/*.rs", &assertion(&server, "service", same_jti.clone())))
+        .token(&request("system/*.rs", &assertion(&server, "service", &same_jti)))
         .await
         .refused(401, "invalid_client");
-    server.token(&request("system/*.rs", &assertion(&server, "poc", same_jti))).await.expect(200);
+    server.token(&request("system/*.rs", &assertion(&server, "poc", &same_jti))).await.expect(200);
 }
 
 #[tokio::test]
 async fn an_assertion_used_up_by_a_failed_request_stays_used() {
     let server = Oauth::start().await;
-    let assertion = assertion(&server, "service", json!({}));
+    let assertion = assertion(&server, "service", &json!({}));
     server.token(&request("openid", &assertion)).await.refused(400, "invalid_scope");
     server.token(&request("system/*.rs", &assertion)).await.refused(401, "invalid_client");
 }
@@ -86,7 +86,7 @@ async fn a_bad_assertion_is_refused() {
         json!({"jti": null}),
         json!({"nbf": now + 60}),
     ] {
-        let text = assertion(&server, "service", changes.clone());
+        let text = assertion(&server, "service", &changes);
         let answer = server.token(&request("system/*.rs", &text)).await;
         assert_eq!(answer.refused(401, "invalid_client").json().get("access_token"), None, "{changes}");
     }
@@ -97,7 +97,7 @@ async fn a_bad_assertion_is_refused() {
 async fn the_assertion_type_and_the_client_id_must_agree() {
     let server = Oauth::start().await;
     let good = || request("system/*.rs", "").into_iter();
-    let assertion = || assertion(&server, "service", json!({}));
+    let assertion = || assertion(&server, "service", &json!({}));
     let text = assertion();
     let fields: Vec<_> = good().collect();
     let wrong_type = with(&fields, &[("client_assertion", &text), ("client_assertion_type", "nonsense")]);
@@ -120,10 +120,10 @@ async fn a_signing_app_launches_and_refreshes() {
     let (launch, _) = server.launch(|_| {}).await;
     let code = server.code("signing", &launch, "launch patient/*.rs offline_access").await;
     server.token(&with(&exchange(&code), &[("client_id", "signing")])).await.refused(401, "invalid_client");
-    let text = assertion(&server, "signing", json!({}));
+    let text = assertion(&server, "signing", &json!({}));
     let tokens = server.token(&[exchange(&code), signed(&text).to_vec()].concat()).await.expect(200).json();
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
     server.token(&refresh).await.refused(401, "invalid_client");
-    let text = assertion(&server, "signing", json!({}));
+    let text = assertion(&server, "signing", &json!({}));
     server.token(&[refresh.to_vec(), signed(&text).to_vec()].concat()).await.expect(200);
 }

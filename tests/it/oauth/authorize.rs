@@ -205,7 +205,7 @@ async fn a_point_of_care_system_acts_for_its_user_of_its_own_organisation() {
     let guest = Browser::default().sign_in(&server, &request, "guest", PASSWORD).await;
     assert_eq!(guest.back_error(), "access_denied");
     let code = Browser::default().sign_in(&server, &request, "julie", PASSWORD).await.code();
-    let assertion = assertion(&server, "poc", json!({}));
+    let assertion = assertion(&server, "poc", &json!({}));
     let tokens = server.token(&[exchange(&code), signed(&assertion).to_vec()].concat()).await.expect(200).json();
     assert_eq!(tokens["scope"], "Context.write user/*.cruds openid");
     assert!(tokens.get("patient").is_none());

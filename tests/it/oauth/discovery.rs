@@ -2,9 +2,9 @@
 
 use axum::body::Body;
 use axum::http::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{FHIR, ISSUER, Oauth, REDIRECT, authorization, exchange, with};
+use super::{FHIR, ISSUER, Oauth, REDIRECT, assertion, authorization, exchange, signed, with};
 
 #[tokio::test]
 async fn both_documents_are_json_for_anyone_whatever_they_accept() {
@@ -82,6 +82,22 @@ async fn every_advertised_endpoint_exists() {
         assert_eq!(server.post(path, &[("token", "x"), ("grant_type", "refresh_token")], &[]).await.status / 100, 4);
     }
     assert_eq!(server.get("/authorize").await.status, 400);
+}
+
+#[tokio::test]
+async fn every_advertised_scope_can_be_granted() {
+    let server = Oauth::start().await;
+    let document = server.get("/fhir/.well-known/smart-configuration").await.json();
+    let advertised: Vec<_> =
+        document["scopes_supported"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let (by_itself, launched): (Vec<_>, Vec<_>) =
+        advertised.into_iter().partition(|scope| scope.starts_with("system/") || scope.contains("ontext"));
+    let launched = launched.join(" ");
+    assert_eq!(server.tokens(&launched).await["scope"], launched);
+    let by_itself = by_itself.join(" ");
+    let assertion = assertion(&server, "poc", &json!({}));
+    let request = [vec![("grant_type", "client_credentials"), ("scope", &by_itself)], signed(&assertion).to_vec()];
+    assert_eq!(server.token(&request.concat()).await.expect(200).json()["scope"], by_itself);
 }
 
 #[tokio::test]

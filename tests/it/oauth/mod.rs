@@ -341,7 +341,7 @@ pub fn basic(id: &str, secret: &str) -> String {
 }
 
 /// A signed assertion of `client`, with claims changed by `changes` (null takes one away).
-pub fn assertion(server: &Oauth, client: &str, changes: Value) -> String {
+pub fn assertion(server: &Oauth, client: &str, changes: &Value) -> String {
     let exp = server.clock.now().unix_timestamp() + 300;
     let mut claims =
         json!({"iss": client, "sub": client, "aud": format!("{ISSUER}/token"), "exp": exp, "jti": random_token()});

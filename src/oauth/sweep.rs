@@ -1,0 +1,18 @@
+//! Removing what can never be used again: forms, sessions, attempts, assertions, grants with their codes and tokens.
+
+use sqlx::PgPool;
+use time::{Duration, OffsetDateTime};
+
+use crate::store;
+
+/// Ended grants are kept for a day, so that a replay soon after is still recognised as one.
+const KEEP_GRANTS: Duration = Duration::days(1);
+
+/// Sweeps once; gives the number of grants removed.
+pub async fn sweep(pool: &PgPool, now: OffsetDateTime) -> store::Result<usize> {
+    let mut tx = store::begin(pool).await?;
+    store::login::sweep(&mut tx, now).await?;
+    let grants = store::grant::sweep(&mut tx, now - KEEP_GRANTS).await?;
+    tx.commit().await?;
+    Ok(usize::try_from(grants).unwrap_or(usize::MAX))
+}
