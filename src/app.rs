@@ -45,7 +45,7 @@ impl App {
         let keys = KeySet::open(pool.clone(), sealer.clone(), clock.clone(), issuer).await?;
         let keys = Arc::new(keys);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound);
-        let oauth = OauthState::new(pool.clone(), clock.clone(), config.clone(), keys.clone())?;
+        let oauth = OauthState::new(pool.clone(), clock.clone(), config.clone(), keys.clone());
         Ok(Self { config, pool, clock, sealer, engine, keys, oauth })
     }
 

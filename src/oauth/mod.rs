@@ -23,7 +23,7 @@ mod introspect;
 mod jwks;
 mod login;
 mod page;
-pub mod password;
+mod password;
 mod revoke;
 mod sweep;
 mod token;
@@ -58,18 +58,13 @@ pub struct OauthState {
     clock: SharedClock,
     config: Arc<Config>,
     keys: Arc<KeySet>,
-    passwords: Arc<password::Checker>,
+    passwords: password::Checker,
 }
 
 impl OauthState {
-    /// Fails only when no password could ever be hashed here.
-    pub fn new(
-        pool: PgPool,
-        clock: SharedClock,
-        config: Arc<Config>,
-        keys: Arc<KeySet>,
-    ) -> Result<Self, password::HashError> {
-        Ok(Self { pool, clock, config, keys, passwords: Arc::new(password::Checker::new()?) })
+    /// The endpoints' share of the program's parts.
+    pub fn new(pool: PgPool, clock: SharedClock, config: Arc<Config>, keys: Arc<KeySet>) -> Self {
+        Self { pool, clock, config, keys, passwords: password::Checker::new() }
     }
 
     fn now(&self) -> OffsetDateTime {

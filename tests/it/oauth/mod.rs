@@ -22,14 +22,16 @@ use serde_json::{Value, json};
 use sofa::clock::{Clock, ManualClock};
 use sofa::config::Config;
 use sofa::id::{new_uuid, random_token, token_digest};
-use sofa::oauth::{OauthState, password, router};
-use sofa::secret::Sealer;
+use sofa::oauth::{OauthState, router};
+use sofa::secret::{Sealer, Secret};
 use sofa::store::client::{AuthMethod, Client, Role};
 use sofa::store::context::ContextRow;
 use sofa::store::user::User;
 use sofa::store::{self, Tx};
 use sofa::token::key_set::KeySet;
+use sofa::token::password;
 use time::macros::datetime;
+use tokio::sync::OnceCell;
 use tower::ServiceExt;
 use url::Url;
 use uuid::Uuid;
@@ -54,7 +56,7 @@ const EVERYTHING: &str = "launch launch/patient launch/encounter openid fhirUser
 
 /// One key pair of the clients that sign, made once.
 pub static CLIENT_KEY: LazyLock<(EncodingKey, Value)> = LazyLock::new(|| ec_key("k1"));
-static HASH: LazyLock<String> = LazyLock::new(|| password::hash(PASSWORD).unwrap());
+static HASH: OnceCell<String> = OnceCell::const_new();
 
 /// A P-384 key and its public JWK.
 pub fn ec_key(kid: &str) -> (EncodingKey, Value) {
@@ -151,7 +153,7 @@ impl Oauth {
         let sealer = Arc::new(Sealer::new(&[7; 32]).unwrap());
         let keys = KeySet::open(db.pool.clone(), sealer, clock.clone(), ISSUER.to_owned()).await.unwrap();
         let keys = Arc::new(keys);
-        let state = OauthState::new(db.pool.clone(), clock.clone(), Arc::new(config), keys.clone()).unwrap();
+        let state = OauthState::new(db.pool.clone(), clock.clone(), Arc::new(config), keys.clone());
         let this = Self { db, clock, keys, router: router(state) };
         this.seed().await;
         this
@@ -170,7 +172,8 @@ impl Oauth {
             client.registration().check().unwrap();
             self.write(async |tx, now| store::client::insert(tx, &client, now).await).await;
         }
-        for user in [user("julie", 7, "4711"), user("max", 7, "4712"), user("guest", 8, "4713")] {
+        let hash = HASH.get_or_init(async || password::hash(Secret::new(PASSWORD.into())).await.unwrap()).await;
+        for user in [user("julie", 7, "4711", hash), user("max", 7, "4712", hash), user("guest", 8, "4713", hash)] {
             self.write(async |tx, now| store::user::insert(tx, &user, now).await).await;
         }
     }
@@ -289,11 +292,11 @@ pub fn client(client_id: &str, role: Role, auth_method: AuthMethod) -> Client {
     }
 }
 
-fn user(name: &str, tenant: i64, licence: &str) -> User {
+fn user(name: &str, tenant: i64, licence: &str, password_hash: &str) -> User {
     User {
         id: new_uuid(),
         name: name.into(),
-        password_hash: HASH.clone(),
+        password_hash: password_hash.into(),
         display_name: format!("Dr {name}"),
         tenant,
         fhir_user: None,
