@@ -11,9 +11,12 @@ use super::{Result, Tx};
 const LOCK: &str = "insert into write_lock (tenant, key, intent) select $1, k, $3 from unnest($2::text[]) as k
   on conflict do nothing";
 const UNLOCK: &str = "delete from write_lock where tenant = $1 and key = any($2)";
+// Leave to be told ends with the client's registration.
 const SUBSCRIBERS: &str = "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch
   from subscription where client_id = $1 and status = 'active' and deleted_at is null
-    and (ends_at is null or ends_at > $2) order by tenant, id for update";
+    and (ends_at is null or ends_at > $2)
+    and exists (select 1 from client c where c.client_id = $1 and c.enabled)
+  order by tenant, id for update of subscription";
 const HAS_SUBSCRIBER: &str = "select exists (select 1 from subscription where client_id = $1 and status = 'active'
   and deleted_at is null and (ends_at is null or ends_at > $2))";
 const QUEUED: &str =
