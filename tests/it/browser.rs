@@ -5,8 +5,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use sofa::store;
+use sofa::store::client::{AuthMethod, Role};
 
 use crate::support::browser::{self, Browser};
+use crate::support::server::TestServer;
+use crate::support::world::unregistered;
 
 /// `sofa demo` on free ports with a data folder of its own. Dropped, it ends.
 struct Demo {
@@ -98,8 +102,45 @@ async fn a_person_launches_the_app_and_the_chart_shows_what_it_writes() {
     browser.until(&chart, "document.querySelector('#said.good')").await;
     browser.fill(&app, "#rate", "70").await;
     browser.click(&app, "#write:not([disabled])").await;
-    browser.until(&app, "/401|expired|session/i.test(document.querySelector('#said.bad').textContent)").await;
+    browser.until(&app, "document.querySelector('#said.bad').textContent.includes('has ended')").await;
     browser.picture(&chart, "6-chart-cleared").await;
 
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+}
+
+/// What a browser asks before it lets a page send `method` with a token.
+async fn preflight(url: &str, origin: &str, method: &str) -> (u16, String) {
+    let asked = reqwest::Client::new()
+        .request(reqwest::Method::OPTIONS, url)
+        .header("origin", origin)
+        .header("access-control-request-method", method)
+        .header("access-control-request-headers", "authorization,content-type,prefer");
+    let answer = asked.send().await.unwrap();
+    let allowed = answer.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap().to_owned());
+    (answer.status().as_u16(), allowed.unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_page_of_a_registered_origin_may_call_the_fhir_api_and_no_other() {
+    let server = TestServer::start().await;
+    let mut app = unregistered("app", Role::App, 0, AuthMethod::None);
+    app.origins = vec!["https://app.example".to_owned()];
+    let mut demonstration = unregistered("demo", Role::App, 0, AuthMethod::None);
+    demonstration.loopback_redirects = true;
+    let url = |path: &str| format!("{}/fhir/{path}", server.url);
+    let routes =
+        [("Patient/1", "GET"), ("Observation", "POST"), ("Observation/1", "PUT"), ("Patient/1/_history", "GET")];
+    for (client, origin, other) in [
+        (app, "https://app.example", "http://127.0.0.1:5173"),
+        (demonstration, "http://localhost:5173", "http://localhost.example:5173"),
+    ] {
+        let mut tx = store::begin(&server.db.pool).await.unwrap();
+        store::client::insert(&mut tx, &client, server.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        for (path, method) in routes {
+            assert_eq!(preflight(&url(path), origin, method).await, (200, origin.to_owned()), "{method} {path}");
+            assert_eq!(preflight(&url(path), other, method).await.1, "", "{method} {path} from {other}");
+        }
+    }
+    assert_eq!(preflight(&url("metadata"), "https://anyone.example", "GET").await, (200, "*".to_owned()));
 }

@@ -28,9 +28,15 @@ function showContext(client) {
   }
 }
 
-/** The words of the server's OperationOutcome, where fhirclient hands one on. */
+/** The words of the server's OperationOutcome, which fhirclient appends to its message; else the message. */
 function reason(error) {
-  return error.message.split("\n").map((line) => line.trim()).filter(Boolean).join(" ");
+  const [head, ...rest] = error.message.split("\n\n");
+  try {
+    const { issue } = JSON.parse(rest.join("\n\n"));
+    return issue.map(({ details, diagnostics }) => [details && details.text, diagnostics].filter(Boolean).join(": ")).join("; ");
+  } catch {
+    return head.replace(/\s+/g, " ");
+  }
 }
 
 async function write(client) {
@@ -55,6 +61,7 @@ async function write(client) {
     for (const text of [new Date().toLocaleTimeString("en-CA", { hour12: false }), `${rate} /min`, `Observation/${saved.id}`]) {
       line.append(Object.assign(document.createElement("span"), { textContent: text }));
     }
+    line.lastChild.className = "muted small";
     byId("written").prepend(line);
   } catch (error) {
     say(`Not saved. ${reason(error)}`, "bad");
