@@ -20,6 +20,8 @@ pub enum Act<'a> {
     Read { kind: &'a str, id: &'a str },
     /// create; a conditional create also searches.
     Create { kind: &'a str, conditional: bool },
+    /// Looking resources up by a query: conditional references.
+    Search { kind: &'a str },
     /// update, or the status operations of a Subscription by its owner.
     Update { kind: &'a str },
     /// delete.
@@ -111,6 +113,7 @@ pub fn authorize(caller: &Caller, act: Act<'_>) -> Result<Permit, Denied> {
         Act::Create { kind, conditional: false } => by_scope(caller, kind, &[Letter::Create]),
         // It tells whether something matched, so it needs leave to search as well.
         Act::Create { kind, conditional: true } => by_scope(caller, kind, &[Letter::Create, Letter::Search]),
+        Act::Search { kind } => by_scope(caller, kind, &[Letter::Search]),
         Act::Update { kind } => by_scope(caller, kind, &[Letter::Update]),
         Act::Delete { kind } => by_scope(caller, kind, &[Letter::Delete]),
     }

@@ -19,6 +19,11 @@ pub fn local(reference: &str, base: &str) -> Option<(String, String)> {
     (is_resource(kind) && is_id(id) && versioned).then(|| (kind.to_owned(), id.to_owned()))
 }
 
+/// `(Type, query)` of a conditional reference such as `Patient?identifier=http://sys|1`.
+pub fn conditional(reference: &str) -> Option<(&str, &str)> {
+    reference.split_once('?').filter(|(kind, _)| is_resource(kind))
+}
+
 /// A `Reference.reference` met in a resource.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Found {

@@ -11,6 +11,8 @@
 //! The writes of a transaction are one change set on the write path: the PoC is told of all in one notification. Reads
 //! are checked before and answered after the writes, so that they see them.
 
+use std::{borrow::Cow, collections::HashSet};
+
 use serde_json::{Value, json};
 
 use super::{
@@ -25,6 +27,7 @@ use crate::{
         instant,
         json::{Kind, Ref, quote},
         outcome::{IssueType, Outcome},
+        reference,
         resource::Resource,
         types,
     },
@@ -85,8 +88,22 @@ fn fault(code: IssueType, text: impl Into<String>, at: impl Into<String>) -> Fai
 
 async fn transaction(engine: &Engine, caller: &Caller, entries: &[Ref<'_>], detail: Detail) -> Result<String, Failure> {
     let mut wishes = Vec::with_capacity(entries.len());
+    let mut full_urls = HashSet::new();
     for (index, entry) in entries.iter().enumerate() {
-        wishes.push(wish(engine, caller, *entry, &format!("Bundle.entry[{index}]"))?);
+        let at = format!("Bundle.entry[{index}]");
+        let wish = wish(engine, caller, *entry, &at)?;
+        if let Wish::Write(planned) = &wish {
+            let repeated = planned.full_url.as_ref().is_some_and(|url| !full_urls.insert(url.clone()));
+            if repeated {
+                return Err(fault(IssueType::Duplicate, "this fullUrl stands twice", format!("{at}.fullUrl")));
+            }
+            for found in references(planned) {
+                if let Some((kind, _)) = reference::conditional(&found) {
+                    authorize(caller, Act::Search { kind })?;
+                }
+            }
+        }
+        wishes.push(wish);
     }
     for wish in &wishes {
         if let Wish::Read { .. } = wish {
@@ -113,9 +130,10 @@ async fn transaction(engine: &Engine, caller: &Caller, entries: &[Ref<'_>], deta
 
 async fn batch(engine: &Engine, caller: &Caller, entries: &[Ref<'_>], detail: Detail, status: StatusOf<'_>) -> String {
     let mut answers = Vec::with_capacity(entries.len());
+    let full_urls: HashSet<_> = entries.iter().filter_map(|entry| entry.str("fullUrl")).collect();
     for (index, entry) in entries.iter().enumerate() {
         let at = format!("Bundle.entry[{index}]");
-        answers.push(match alone(engine, caller, *entry, &at).await {
+        answers.push(match alone(engine, caller, *entry, &at, &full_urls).await {
             Ok(got) => answer(&engine.base, got, detail),
             Err(failure) => {
                 let response = json!({"status": status(&failure), "outcome": failure.outcome().to_json()});
@@ -127,14 +145,38 @@ async fn batch(engine: &Engine, caller: &Caller, entries: &[Ref<'_>], detail: De
 }
 
 /// One entry of a batch: as if it had been sent alone.
-async fn alone(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Result<Got, Failure> {
+async fn alone(
+    engine: &Engine,
+    caller: &Caller,
+    entry: Ref<'_>,
+    at: &str,
+    full_urls: &HashSet<Cow<'_, str>>,
+) -> Result<Got, Failure> {
     match wish(engine, caller, entry, at)? {
         Wish::Write(mut planned) => {
-            // Entries of a batch are independent: no reference is rewritten.
-            planned.full_url = None;
+            // Entries of a batch are independent: no reference is rewritten, and one to another entry leads nowhere.
+            let own = planned.full_url.take();
+            let dangling = |found: &String| {
+                reference::conditional(found).is_some()
+                    || (own.as_ref() != Some(found) && full_urls.contains(found.as_str()))
+            };
+            if let Some(found) = references(&planned).into_iter().find(dangling) {
+                let text = format!("in a batch, {found} leads nowhere: entries are independent; use a transaction");
+                return Err(fault(IssueType::Invalid, text, format!("{at}.resource")));
+            }
             Ok(Got::Written(Box::new(write::one(engine, caller, *planned).await?)))
         }
         read => look(engine, caller, &read).await,
+    }
+}
+
+/// The literal references of what is to be written.
+fn references(planned: &Planned) -> Vec<String> {
+    match &planned.op {
+        Op::Create { resource, .. } | Op::Update { resource, .. } => {
+            reference::all(resource).into_iter().map(|found| found.reference).collect()
+        }
+        Op::Delete { .. } => Vec::new(),
     }
 }
 
@@ -179,7 +221,7 @@ fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Result<Wi
                 Op::Delete { .. } => Act::Delete { kind },
             };
             let permit = authorize(caller, act)?;
-            let full_url = entry.str("fullUrl").map(std::borrow::Cow::into_owned).filter(|url| !url.is_empty());
+            let full_url = entry.str("fullUrl").map(Cow::into_owned).filter(|url| !url.is_empty());
             Ok(Wish::Write(Box::new(Planned { permit, op, full_url, at: Some(at.to_owned()) })))
         }
         _ => {

@@ -7,7 +7,13 @@ use axum::{
 };
 
 use super::{
-    RestState, body::FhirBody, caller::Authenticated, error::RestError, kind::known, preference::Preference, reply,
+    RestState,
+    body::FhirBody,
+    caller::Authenticated,
+    error::RestError,
+    kind::{KnownKind, known},
+    preference::Preference,
+    reply,
 };
 use crate::{
     access::{Act, Caller, Permit, authorize},
@@ -90,11 +96,11 @@ fn window(query: &[(String, String)]) -> Result<history::Window, Failure> {
 pub async fn update(
     State(state): State<RestState>,
     Authenticated(caller): Authenticated,
+    _: KnownKind,
     Path((kind, id)): Path<(String, String)>,
     headers: HeaderMap,
     body: FhirBody,
 ) -> Result<Response, RestError> {
-    known(&kind)?;
     let permit = authorize(&caller, Act::Update { kind: &kind })?;
     if !types::is_id(&id) {
         return Err(Failure::bad_request(IssueType::Value, "an id is 1 to 64 of A-Z a-z 0-9 - .").into());

@@ -1,8 +1,8 @@
 //! Type level: `POST [base]/[type]`.
 
 use axum::{
-    extract::{Path, State},
-    http::HeaderMap,
+    extract::{FromRequestParts, Path, RawPathParams, State},
+    http::{HeaderMap, request::Parts},
     response::Response,
 };
 
@@ -17,11 +17,11 @@ use crate::{
 pub async fn create(
     State(state): State<RestState>,
     Authenticated(caller): Authenticated,
+    _: KnownKind,
     Path(kind): Path<String>,
     headers: HeaderMap,
     body: FhirBody,
 ) -> Result<Response, RestError> {
-    known(&kind)?;
     let condition = match headers.get("if-none-exist") {
         None => None,
         Some(value) => {
@@ -40,4 +40,17 @@ pub async fn create(
 /// 404 for what is no R4 resource type; case matters.
 pub(super) fn known(kind: &str) -> Result<(), RestError> {
     if types::is_resource(kind) { Ok(()) } else { Err(Failure::NotFound.into()) }
+}
+
+/// The path's type is known: stands before the body, so that an unknown type is 404 whatever was sent there.
+pub(super) struct KnownKind;
+
+impl FromRequestParts<RestState> for KnownKind {
+    type Rejection = RestError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &RestState) -> Result<Self, RestError> {
+        let path = RawPathParams::from_request_parts(parts, state).await.map_err(|_| Failure::NotFound)?;
+        let kind = path.iter().find(|(name, _)| *name == "kind").map(|(_, kind)| kind);
+        known(kind.unwrap_or_default()).map(|()| Self)
+    }
 }

@@ -99,7 +99,8 @@ async fn a_transaction_that_fails_leaves_no_trace() {
         Some(&json!({"resourceType": "Organization", "id": existing})),
     );
     stale["request"]["ifMatch"] = json!("W/\"7\"");
-    let delete = entry("", "DELETE", &format!("Organization/{existing}"), None);
+    let other = service.post("Organization", &organization("other")).await.expect(201).id();
+    let delete = entry("", "DELETE", &format!("Organization/{other}"), None);
     let bad = |one: Value, status: u16| (one, status);
     for (one, status) in [
         bad(stale, 412),
@@ -123,8 +124,8 @@ async fn a_transaction_that_fails_leaves_no_trace() {
             "{one}: {}",
             answer.text
         );
-        assert_eq!(server.count("select count(*) from resource").await, 1);
-        service.get(&format!("Organization/{existing}")).await.expect(200);
+        assert_eq!(server.count("select count(*) from resource").await, 2);
+        service.get(&format!("Organization/{other}")).await.expect(200);
     }
 }
 

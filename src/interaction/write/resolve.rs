@@ -54,7 +54,8 @@ pub async fn resolve(
     }
     check_identities(planned, &targets)?;
     let mut resolved = Resolved::default();
-    let full_urls = full_urls(planned, &targets);
+    let mut full_urls = full_urls(planned, &targets);
+    conditional_references(tx, engine, planned, &mut full_urls).await?;
     for (plan, target) in planned.iter().zip(targets) {
         let written =
             finish(engine, plan, target, &full_urls, now, &mut resolved).map_err(|failure| located(failure, plan))?;
@@ -246,6 +247,35 @@ fn full_urls(planned: &[Planned], targets: &[Target]) -> HashMap<String, String>
     planned.iter().zip(targets).filter_map(of).collect()
 }
 
+/// Conditional references (`Patient?identifier=…`) of a transaction: exactly one match replaces them, anything else
+/// fails the whole (http.html#trules).
+async fn conditional_references(
+    tx: &mut Tx,
+    engine: &Engine,
+    planned: &[Planned],
+    targets: &mut HashMap<String, String>,
+) -> Result<(), Failure> {
+    for plan in planned.iter().filter(|plan| plan.at.is_some()) {
+        let (Op::Create { resource, .. } | Op::Update { resource, .. }) = &plan.op else { continue };
+        for found in reference::all(resource) {
+            let Some((kind, query)) = reference::conditional(&found.reference) else { continue };
+            if targets.contains_key(&found.reference) {
+                continue;
+            }
+            let condition = Condition::parse(kind, query).map_err(|failure| located(failure, plan))?;
+            let matches = condition.matches(tx, &plan.permit, engine).await?;
+            let [row] = matches.as_slice() else {
+                let text = format!("the reference {} matches {} resources, not one", found.reference, matches.len());
+                let code = if matches.is_empty() { IssueType::NotFound } else { IssueType::MultipleMatches };
+                return Err(located(Failure::precondition(code, text), plan));
+            };
+            let target = format!("{kind}/{}", row.id);
+            targets.insert(found.reference, target);
+        }
+    }
+    Ok(())
+}
+
 fn finish(
     engine: &Engine,
     plan: &Planned,
@@ -309,7 +339,9 @@ fn rewritten(
     resource: &Resource,
     full_urls: &HashMap<String, String>,
 ) -> Result<Resource, Failure> {
-    let Some(own) = &plan.full_url else { return Ok(resource.clone()) };
-    let edits = reference::rewrites(resource, full_urls, own);
+    if plan.at.is_none() {
+        return Ok(resource.clone());
+    }
+    let edits = reference::rewrites(resource, full_urls, plan.full_url.as_deref().unwrap_or_default());
     Ok(resource.edited(edits, &engine.limits())?)
 }
