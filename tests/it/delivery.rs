@@ -236,6 +236,16 @@ async fn without_an_active_subscription_a_write_is_refused() {
 }
 
 #[tokio::test]
+async fn a_poc_whose_registration_was_switched_off_is_told_nothing() {
+    let scene = scene().await;
+    let mut tx = sofa::store::begin(&scene.server.db.pool).await.unwrap();
+    sofa::store::client::set_enabled(&mut tx, &scene.poc.client_id, false, scene.server.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    scene.write("x").await.expect_issue(503, "transient");
+    assert!(scene.receiver.events().is_empty());
+}
+
+#[tokio::test]
 async fn a_deployment_may_accept_writes_without_a_subscription() {
     let scene = scene_with("[delivery]\nwithout_subscriber = \"accept\"").await;
     scene.poc.delete(&format!("Subscription/{}", scene.subscription)).await.expect(204);
