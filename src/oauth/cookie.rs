@@ -39,14 +39,14 @@ impl Cookies {
             Some(digest) => (digest, None),
             None => {
                 let value = random_token();
-                (token_digest(&value), self.header(BROWSER, &value, None))
+                (token_digest(&value), self.header(BROWSER, &value))
             }
         }
     }
 
-    /// The header that starts a session of `seconds`.
-    pub fn start_session(&self, value: &str, seconds: i64) -> Option<HeaderValue> {
-        self.header(SESSION, value, Some(seconds))
+    /// The header that starts a session. It ends with the browser, and in the database: clinics share computers.
+    pub fn start_session(&self, value: &str) -> Option<HeaderValue> {
+        self.header(SESSION, value)
     }
 
     /// `__Host-` makes the browser itself insist on Secure, on no Domain and on Path=/.
@@ -58,16 +58,13 @@ impl Cookies {
         self.jar.get(&self.name(name)).map(Cookie::value)
     }
 
-    fn header(&self, name: &str, value: &str, seconds: Option<i64>) -> Option<HeaderValue> {
-        let mut cookie = Cookie::build((self.name(name), value))
+    fn header(&self, name: &str, value: &str) -> Option<HeaderValue> {
+        let cookie = Cookie::build((self.name(name), value))
             .path("/")
             .http_only(true)
             .secure(self.https)
             // Lax: a launch is a top-level navigation from another site, and must find the session.
             .same_site(SameSite::Lax);
-        if let Some(seconds) = seconds {
-            cookie = cookie.max_age(time::Duration::seconds(seconds));
-        }
         HeaderValue::from_str(&cookie.build().to_string()).ok()
     }
 }

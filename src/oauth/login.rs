@@ -166,7 +166,8 @@ async fn sign_in(
     Ok((SignedIn { user, session_digest, since: now }, session))
 }
 
-/// Counts the attempt before the password is looked at, so that many at once cannot slip past the limit.
+/// Counts the attempt, for good, before the password is looked at. Only then are the attempts counted: of many made at
+/// once, each sees those stored before it, so no more than the limit pass.
 async fn begin_attempt(
     state: &OauthState,
     submitted: &Submitted,
@@ -174,15 +175,15 @@ async fn begin_attempt(
 ) -> Result<Option<User>, NotSignedIn> {
     let limit = i64::from(state.config.oauth.login_attempts);
     let mut tx = store::begin(&state.pool).await?;
+    store::login::record_attempt(&mut tx, attempt).await?;
+    tx.commit().await?;
+    let mut conn = state.pool.acquire().await?;
     let since = attempt.at - state.config.oauth.login_window;
-    let (by_account, by_address) = store::login::count_attempts(tx.conn(), attempt, since).await?;
-    if by_account >= limit || by_address >= limit * ADDRESS_FACTOR {
+    let (by_account, by_address) = store::login::count_attempts(&mut conn, attempt, since).await?;
+    if by_account > limit || by_address > limit * ADDRESS_FACTOR {
         return Err(NotSignedIn::Again(Again::TooMany));
     }
-    store::login::record_attempt(&mut tx, attempt).await?;
-    let user = store::user::find_by_name(tx.conn(), &submitted.name).await?;
-    tx.commit().await?;
-    Ok(user)
+    Ok(store::user::find_by_name(&mut conn, &submitted.name).await?)
 }
 
 async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitted, user: Option<&User>) {
@@ -214,8 +215,7 @@ async fn finish(
             Ok(code) => recipient.answer(&[("code", &code)]),
             Err(refusal) => refuse(state, visitor, recipient, &refusal, Some(signed_in.user.id)).await,
         };
-    let seconds = i64::try_from(state.config.oauth.session_ttl.as_secs()).unwrap_or(i64::MAX);
-    cookie::set(response.headers_mut(), visitor.cookies.start_session(session, seconds));
+    cookie::set(response.headers_mut(), visitor.cookies.start_session(session));
     response
 }
 

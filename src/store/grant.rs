@@ -53,7 +53,7 @@ pub struct LiveGrant {
     pub client_role: Role,
     /// The context's tenant, else the client's.
     pub tenant: i64,
-    /// The granted scope, space-separated.
+    /// What was granted, space-separated. A token may carry less: its own `scope` claim counts.
     pub scope: String,
     /// For whom it acts; `None` for `client_credentials`.
     pub user_id: Option<Uuid>,

@@ -18,7 +18,6 @@ const FIND_SESSION: &str = "select s.user_id, s.created_at from login_session s 
   where s.digest = $1 and s.expires_at > $2 and u.enabled";
 const END_SESSION: &str = "delete from login_session where digest = $1";
 const END_SESSIONS_OF: &str = "delete from login_session where user_id = $1";
-// One statement, so that attempts made at the same moment see one another's rows at the latest when the next one counts.
 const INSERT_ATTEMPT: &str =
     "insert into login_attempt (kind, subject, at) values ('account', $1, $3), ('address', $2, $3)";
 const COUNT_ATTEMPTS: &str = "select
@@ -127,7 +126,7 @@ pub async fn count_attempts(
     Ok(sqlx::query_as(COUNT_ATTEMPTS).bind(attempt.account).bind(attempt.address).bind(since).fetch_one(conn).await?)
 }
 
-/// Counts an attempt as failed until [`forgive`] says otherwise, so that many at once cannot slip past the count.
+/// Counts an attempt as failed until [`forgive`] says otherwise.
 pub async fn record_attempt(tx: &mut Tx, attempt: &Attempt<'_>) -> Result<()> {
     sqlx::query(INSERT_ATTEMPT).bind(attempt.account).bind(attempt.address).bind(attempt.at).execute(tx.conn()).await?;
     Ok(())

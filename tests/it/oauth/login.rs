@@ -92,6 +92,20 @@ async fn too_many_tries_close_the_account_for_a_while_whether_or_not_it_exists()
 }
 
 #[tokio::test]
+async fn tries_made_at_the_same_moment_do_not_slip_past_the_limit() {
+    let server = Oauth::start().await;
+    let try_once = async |_| {
+        let mut browser = Browser::default();
+        let page = page(&server, &mut browser).await;
+        browser.fill_in(&server, &page, "julie", "wrong").await.status
+    };
+    let answers = futures_util::future::join_all((0..12).map(try_once)).await;
+    let tried = answers.iter().filter(|status| **status == 403).count();
+    assert!(tried <= 5, "{answers:?}");
+    assert!(answers.iter().all(|status| [403, 429].contains(status)), "{answers:?}");
+}
+
+#[tokio::test]
 async fn a_success_forgives_the_tries_before_it() {
     let server = Oauth::start().await;
     for _ in 0..3 {
