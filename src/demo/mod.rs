@@ -33,7 +33,7 @@ mod stage;
 mod token;
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
@@ -94,7 +94,9 @@ async fn run_once(options: &Options, data_dir: Option<PathBuf>) -> Result<ExitCo
         });
         let stage = report.step("start", started)?;
         let played = once::play(&stage, &mut report).await;
-        let stopped = stage.stop().await.map(|()| ((), "servers and database ended".to_owned()));
+        let left = stage.leave().await;
+        let stopped = stage.stop().await.and(left);
+        let stopped = stopped.map(|()| ((), "Subscription deleted; servers and database ended".to_owned()));
         played.and(report.step("stop", stopped))
     }
     .await;
@@ -115,8 +117,8 @@ async fn run_for_people(
         () = shutdown.cancelled() => return Ok(ExitCode::from(130)),
         stage = Stage::start(options, data_dir) => stage?,
     };
-    let note = stage.document_path.with_file_name("subscription");
-    let subscription = subscribe(&stage, &note).await?;
+    let subscription = stage.subscribe().await?;
+    stage.poc.until_active(&subscription).await?;
     welcome(&stage);
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
@@ -124,23 +126,10 @@ async fn run_for_people(
     };
     println!("\nStopping.");
     if ended.is_ok() {
-        stage.poc.clear_all().await?;
-        stage.poc.unsubscribe(&subscription).await?;
-        std::fs::remove_file(&note).with_context(|| format!("cannot remove {}", note.display()))?;
+        stage.leave().await?;
     }
     stage.stop().await?;
     ended.map(|()| ExitCode::SUCCESS)
-}
-
-/// Subscribes; first ends the Subscription of a run that was killed, whose id it left in `note`.
-async fn subscribe(stage: &Stage, note: &Path) -> Result<String> {
-    if let Ok(left) = std::fs::read_to_string(note) {
-        stage.poc.unsubscribe(left.trim()).await?;
-    }
-    let subscription = stage.poc.subscribe().await?;
-    std::fs::write(note, &subscription).with_context(|| format!("cannot write {}", note.display()))?;
-    stage.poc.until_active(&subscription).await?;
-    Ok(subscription)
 }
 
 fn welcome(stage: &Stage) {

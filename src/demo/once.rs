@@ -45,7 +45,7 @@ async fn poc_token(stage: &Stage) -> Done<()> {
 }
 
 async fn subscribe(stage: &Stage) -> Done<String> {
-    let id = stage.poc.subscribe().await?;
+    let id = stage.subscribe().await?;
     let detail = format!("Subscription/{id}: rest-hook, full-resource");
     Ok((id, detail))
 }

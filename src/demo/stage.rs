@@ -167,6 +167,33 @@ impl Stage {
         }
     }
 
+    /// The PoC subscribes; first it ends the Subscription of a run that was killed, which would be told of everything too.
+    pub async fn subscribe(&self) -> Result<String> {
+        let note = self.note();
+        if let Ok(left) = std::fs::read_to_string(&note) {
+            self.poc.unsubscribe(left.trim()).await?;
+        }
+        let subscription = self.poc.subscribe().await?;
+        std::fs::write(&note, &subscription).with_context(|| format!("cannot write {}", note.display()))?;
+        Ok(subscription)
+    }
+
+    /// The PoC clears what it has set and ends its Subscription.
+    pub async fn leave(&self) -> Result<()> {
+        self.poc.clear_all().await?;
+        let note = self.note();
+        if let Ok(subscription) = std::fs::read_to_string(&note) {
+            self.poc.unsubscribe(subscription.trim()).await?;
+            std::fs::remove_file(&note).with_context(|| format!("cannot remove {}", note.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Where the id of the Subscription is kept while it exists.
+    fn note(&self) -> PathBuf {
+        self.document_path.with_file_name("subscription")
+    }
+
     /// Ends everything in order.
     pub async fn stop(mut self) -> Result<()> {
         self.shutdown.cancel();
@@ -222,8 +249,9 @@ async fn own_folder(data_dir: &Path, fresh: bool) -> Result<(PathBuf, Credential
     let folder = data_dir.join("demo");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let path = folder.join("credentials.json");
-    if fresh && path.exists() {
-        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    if fresh {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
     }
     let credentials = spawn_blocking(move || Credentials::load_or_make(&path)).await??;
     Ok((folder, credentials))

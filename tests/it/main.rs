@@ -8,6 +8,7 @@ mod clear_context;
 mod cli;
 mod crash;
 mod delivery;
+mod demo;
 mod embedded;
 mod fhir_crud;
 mod fixtures;

@@ -64,7 +64,7 @@ async function write(client) {
     line.lastChild.className = "muted small";
     byId("written").prepend(line);
   } catch (error) {
-    say(`Not saved. ${reason(error)}`, "bad");
+    say(`Not saved: ${reason(error)}`, "bad");
   } finally {
     byId("write").disabled = false;
   }
