@@ -29,7 +29,7 @@ const STEPS: [&str; 20] = [
 ];
 
 async fn demo(arguments: &'static [&'static str]) -> Output {
-    let run = || Command::new(env!("CARGO_BIN_EXE_sofa")).args(["demo", "--port", "0"]).args(arguments).output();
+    let run = move || Command::new(env!("CARGO_BIN_EXE_sofa")).args(["demo", "--port", "0"]).args(arguments).output();
     tokio::task::spawn_blocking(run).await.unwrap().unwrap()
 }
 
