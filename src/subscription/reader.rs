@@ -12,9 +12,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Writes a fault down.
+    /// Writes a fault down, once however often it is met.
     pub(super) fn note(&mut self, code: IssueType, at: impl Into<String>, text: impl Into<String>) {
-        self.faults.push(Issue::error(code, text).at(at));
+        let fault = Issue::error(code, text).at(at);
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
     }
 
     /// Writes a fault down; there is no value then.
@@ -41,19 +44,45 @@ impl Reader {
     }
 
     /// The extensions `url` of the primitive whose JSON sibling is `sibling`, each with its FHIRPath.
-    pub(super) fn extensions<'d>(
-        &self,
+    pub(super) fn primitive_extensions<'d>(
+        &mut self,
         parent: Ref<'d>,
         sibling: &str,
         path: &str,
         url: &str,
     ) -> Vec<(String, Ref<'d>)> {
-        parent.get(sibling).map(|element| extensions(element, path, url)).unwrap_or_default()
+        match parent.get(sibling) {
+            None => Vec::new(),
+            Some(element) if element.kind() == Kind::Object => self.extensions(element, path, url),
+            Some(_) => {
+                self.note(IssueType::Structure, path, format!("expected {sibling} to be a JSON object"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The extensions `url` of an element, each with its FHIRPath.
+    fn extensions<'d>(&mut self, element: Ref<'d>, path: &str, url: &str) -> Vec<(String, Ref<'d>)> {
+        let all = self.list(element, path, "extension").into_iter().enumerate();
+        all.filter(|(_, extension)| extension.str("url").is_some_and(|found| found == url))
+            .map(|(index, extension)| (format!("{path}.extension[{index}]"), extension))
+            .collect()
+    }
+
+    /// The items of an element that repeats. What is no array is a fault: to pass over it would drop what it says.
+    pub(super) fn list<'d>(&mut self, parent: Ref<'d>, path: &str, name: &str) -> Vec<Ref<'d>> {
+        match parent.get(name) {
+            Some(list) if list.kind() != Kind::Array => {
+                self.note(IssueType::Structure, format!("{path}.{name}"), "expected a JSON array");
+                Vec::new()
+            }
+            list => list.into_iter().flat_map(Ref::items).collect(),
+        }
     }
 
     /// A 0..1 extension of the channel that holds a whole number of at least 1.
     pub(super) fn count(&mut self, channel: Ref<'_>, url: &str, value: &str) -> Option<u32> {
-        let found = extensions(channel, "Subscription.channel", url);
+        let found = self.extensions(channel, "Subscription.channel", url);
         let (at, extension) = found.first()?;
         if found.len() > 1 {
             return self.fault(IssueType::Value, at, format!("expected at most one extension {url}"));
@@ -69,7 +98,7 @@ impl Reader {
     /// This server understands no modifier extension of a Subscription, so it must not act on one that has any (FHIR R4,
     /// extensibility.html#modifierExtension).
     pub(super) fn refuse_unknown_modifiers(&mut self, element: Ref<'_>, path: &str) {
-        for (index, extension) in element.get("modifierExtension").into_iter().flat_map(Ref::items).enumerate() {
+        for (index, extension) in self.list(element, path, "modifierExtension").into_iter().enumerate() {
             let url = extension.str("url").unwrap_or_default();
             let text = format!("the modifier extension '{url}' is not understood");
             self.note(IssueType::Extension, format!("{path}.modifierExtension[{index}]"), text);
@@ -103,13 +132,6 @@ impl Reader {
             }
         }
     }
-}
-
-fn extensions<'d>(element: Ref<'d>, path: &str, url: &str) -> Vec<(String, Ref<'d>)> {
-    let all = element.get("extension").into_iter().flat_map(Ref::items).enumerate();
-    all.filter(|(_, extension)| extension.str("url").is_some_and(|found| found == url))
-        .map(|(index, extension)| (format!("{path}.extension[{index}]"), extension))
-        .collect()
 }
 
 /// `http://hl7.org/fhir/5.0/…Subscription…`, with any version.

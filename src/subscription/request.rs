@@ -227,12 +227,9 @@ fn read_topic(reader: &mut Reader, root: Ref<'_>) -> Option<(String, &'static To
 fn read_filters(reader: &mut Reader, root: Ref<'_>, topic: &Topic, base: &str) -> Vec<Filter> {
     let url = format!("{BACKPORT}/backport-filter-criteria");
     let mut filters = Vec::new();
-    for (at, extension) in reader.extensions(root, "_criteria", "Subscription.criteria", &url) {
-        match extension
-            .str("valueString")
-            .ok_or("expected a valueString".to_owned())
-            .and_then(|text| filter::parse(&text, topic, base))
-        {
+    for (at, extension) in reader.primitive_extensions(root, "_criteria", "Subscription.criteria", &url) {
+        let criterion = extension.str("valueString").ok_or("expected a valueString".to_owned());
+        match criterion.and_then(|text| filter::parse(&text, topic, base)) {
             Ok(filter) => filters.push(filter),
             Err(text) => reader.note(IssueType::NotSupported, format!("{at}.value"), text),
         }
@@ -244,7 +241,7 @@ fn read_filters(reader: &mut Reader, root: Ref<'_>, topic: &Topic, base: &str) -
 fn read_channel(reader: &mut Reader, channel: Ref<'_>, guard: &Guard) -> Option<Channel> {
     let at = "Subscription.channel.type";
     let custom = format!("{BACKPORT}/backport-channel-type");
-    if !reader.extensions(channel, "_type", at, &custom).is_empty() {
+    if !reader.primitive_extensions(channel, "_type", at, &custom).is_empty() {
         let text = "expected no backport-channel-type: this version has the channel type rest-hook only";
         return reader.fault(IssueType::NotSupported, at, text);
     }
@@ -265,6 +262,9 @@ fn read_channel(reader: &mut Reader, channel: Ref<'_>, guard: &Guard) -> Option<
 fn read_payload(reader: &mut Reader, channel: Ref<'_>) -> Option<String> {
     let at = "Subscription.channel.payload";
     let payload = reader.required(channel, "Subscription.channel", "payload")?;
+    if payload.chars().any(char::is_control) {
+        return reader.fault(IssueType::Value, at, "expected a MIME type without control characters");
+    }
     let mut parts = payload.split(';').map(str::trim);
     match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
         "application/fhir+json" | "application/json" => {}
@@ -296,7 +296,7 @@ fn read_payload(reader: &mut Reader, channel: Ref<'_>) -> Option<String> {
 fn read_content(reader: &mut Reader, channel: Ref<'_>) -> Option<Content> {
     let at = "Subscription.channel.payload";
     let url = format!("{BACKPORT}/backport-payload-content");
-    let found = reader.extensions(channel, "_payload", at, &url);
+    let found = reader.primitive_extensions(channel, "_payload", at, &url);
     let [(_, extension)] = found.as_slice() else {
         let text = format!("expected exactly one extension {url}, found {}", found.len());
         return reader.fault(IssueType::Required, format!("{at}.extension"), text);
@@ -309,7 +309,7 @@ fn read_content(reader: &mut Reader, channel: Ref<'_>) -> Option<Content> {
 
 fn read_headers(reader: &mut Reader, channel: Ref<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    for (index, line) in channel.get("header").into_iter().flat_map(Ref::items).enumerate() {
+    for (index, line) in reader.list(channel, "Subscription.channel", "header").into_iter().enumerate() {
         let line = line.as_str().unwrap_or_default();
         match header::check(&line) {
             Ok(_) => lines.push(line.into_owned()),

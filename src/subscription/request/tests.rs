@@ -139,9 +139,14 @@ fn every_fault_is_refused_at_its_element() {
         ("/channel/payload", json!("text/bogus"), payload),
         ("/channel/payload", json!("application/fhir+xml"), payload),
         ("/channel/payload", json!("application/fhir+json; fhirVersion=4.3"), payload),
-        ("/channel/payload", json!("application/fhir+json; q=\r\n"), payload),
+        ("/channel/payload", json!("application/fhir+json; q=1"), payload),
+        ("/channel/payload", json!("application/fhir+json;\r\n"), payload),
+        ("/_criteria", json!([]), "Subscription.criteria"),
+        ("/_criteria", json!({"extension": {}}), "Subscription.criteria.extension"),
         ("/channel/_payload", json!(null), "Subscription.channel.payload.extension"),
         ("/channel/header", json!(["X: 1", "Host: other"]), "Subscription.channel.header[1]"),
+        ("/channel/extension", json!({}), "Subscription.channel.extension"),
+        ("/channel/header", json!("X: 1"), "Subscription.channel.header"),
         ("/channel/header", json!([1]), "Subscription.channel.header[0]"),
     ] {
         assert_eq!(faults(&with(pointer, value.clone())), [expression], "{pointer} {value}");
