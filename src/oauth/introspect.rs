@@ -9,12 +9,12 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
-use time::OffsetDateTime;
 
+use super::bearer::{bearer, find_live};
 use super::client_auth::authenticate;
 use super::error::{Code, Failure, NO_STORE};
 use super::form::Form;
@@ -23,9 +23,6 @@ use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store;
 use crate::store::client::AuthMethod;
-use crate::store::grant::LiveGrant;
-use crate::token::access_token::AccessClaims;
-use crate::token::key_set::VerifyError;
 
 /// A live token, described.
 #[derive(Serialize)]
@@ -83,25 +80,6 @@ async fn find_asker(state: &OauthState, headers: &HeaderMap, form: &Form) -> Res
         AuthMethod::None => Asker::Public(client.client_id),
         AuthMethod::ClientSecretBasic | AuthMethod::PrivateKeyJwt => Asker::Trusted,
     })
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("Bearer").then_some(token.trim())
-}
-
-async fn find_live(
-    state: &OauthState,
-    token: &str,
-    now: OffsetDateTime,
-) -> Result<Option<(AccessClaims, LiveGrant)>, Failure> {
-    let claims = match state.keys.verify_access(token, &state.config.server.fhir_base(), now).await {
-        Ok(claims) => claims,
-        Err(VerifyError::Invalid(_) | VerifyError::Expired) => return Ok(None),
-        Err(VerifyError::Unavailable(error)) => return Err(error.into()),
-    };
-    let live = store::grant::live(&mut *state.pool.acquire().await?, claims.gid, now).await?;
-    Ok(live.map(|grant| (claims, grant)))
 }
 
 async fn describe(state: &OauthState, token: &str) -> Result<Option<Description>, Failure> {

@@ -9,11 +9,13 @@
 //! | `POST /login` | [`login`] |
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
+//! | `GET`, `POST /userinfo` | [`userinfo`] |
 //!
 //! It meets `$set-context` only in the database: `/authorize` reads the context that a launchID names.
 
 mod approval;
 mod authorize;
+mod bearer;
 mod client_auth;
 mod cookie;
 mod discovery;
@@ -27,6 +29,7 @@ mod password;
 mod revoke;
 mod sweep;
 mod token;
+mod userinfo;
 mod visitor;
 
 use std::sync::Arc;
@@ -98,6 +101,7 @@ pub fn router(state: OauthState) -> Router {
         .route("/token", post(token::handler))
         .route("/introspect", post(introspect::handler))
         .route("/revoke", post(revoke::handler))
+        .route("/userinfo", get(userinfo::handler).post(userinfo::handler))
         .layer(cors::registered_origins(state.pool.clone()));
     let for_people = Router::new()
         .route("/authorize", get(authorize::get).post(authorize::post))

@@ -56,6 +56,7 @@ pub fn smart_configuration(issuer: &str) -> Value {
 /// `[issuer]/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 3).
 pub fn openid_configuration(issuer: &str) -> Value {
     let mut document = shared(issuer);
+    document["userinfo_endpoint"] = json!(format!("{issuer}/userinfo"));
     document["token_endpoint_auth_methods_supported"] = json!(AUTH_METHODS);
     document["response_modes_supported"] = json!(["query"]);
     document["subject_types_supported"] = json!(["public"]);

@@ -320,6 +320,31 @@ async fn what_is_no_live_access_token_is_inactive_and_strangers_are_told_nothing
 }
 
 #[tokio::test]
+async fn userinfo_tells_what_the_id_token_told_and_only_to_a_live_token() {
+    let server = Oauth::start().await;
+    let ask = async |authorization: &str| {
+        let request = Request::get("/userinfo").header("authorization", authorization);
+        server.send(request.body(Body::empty()).unwrap()).await
+    };
+    let tokens = server.tokens(FULL).await;
+    let bearer = format!("Bearer {}", access_of(&tokens));
+    let expected = json!({
+        "sub": user_id(&server, "julie").await, "fhirUser": format!("{FHIR}/Practitioner/dr-1"),
+        "name": "Dr julie", "preferred_username": "julie",
+    });
+    assert_eq!(ask(&bearer).await.expect(200).json(), expected);
+    assert_eq!(server.post("/userinfo", &[], &[("authorization", &bearer)]).await.expect(200).json(), expected);
+    let plain = server.get("/userinfo").await.expect(401);
+    assert_eq!(plain.header("www-authenticate"), "Bearer realm=\"sofa\"");
+    assert!(ask("Bearer nonsense").await.expect(401).header("www-authenticate").contains("invalid_token"));
+    let no_openid = server.tokens("launch patient/*.rs").await;
+    let refused = ask(&format!("Bearer {}", access_of(&no_openid))).await.expect(403);
+    assert!(refused.header("www-authenticate").contains("insufficient_scope"));
+    server.post("/revoke", &[("token", access_of(&tokens)), ("client_id", "app")], &[]).await.expect(200);
+    ask(&bearer).await.expect(401);
+}
+
+#[tokio::test]
 async fn a_revoked_token_takes_its_whole_grant_along() {
     let server = Oauth::start().await;
     for (token, hint) in [("refresh_token", "access_token"), ("access_token", "refresh_token")] {
