@@ -158,6 +158,8 @@ create table intent (
   user_id uuid,
   grant_id uuid not null,
   request_id text,
+  -- The process whose request waits for the end: without it, what was never sent is dropped.
+  process uuid not null,
   -- staged: no byte has left; sending: bytes may have left.
   state text not null,
   created_at timestamptz not null,

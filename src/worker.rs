@@ -9,12 +9,14 @@ use crate::{
     context::expiry,
     interaction::{Engine, Failure, subscription, write},
     oauth,
+    store::presence::Presence,
 };
 
 /// Starts all loops. Each runs once at once: what a killed process left behind is looked after at start.
 pub fn start(engine: &Engine, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
     let lease = engine.config.delivery.lease;
     vec![
+        tokio::spawn(presence(engine.clone(), shutdown.clone())),
         spawn("recovery", lease / 4, engine, shutdown, |engine| async move { write::recover(&engine).await }),
         spawn(
             "handshakes",
@@ -31,6 +33,31 @@ pub fn start(engine: &Engine, shutdown: &CancellationToken) -> Vec<JoinHandle<()
             Ok(oauth::sweep(&engine.pool, engine.now()).await?)
         }),
     ]
+}
+
+/// Keeps this process's sign of life up, so that its leases are respected while it lives and free when it dies.
+async fn presence(engine: Engine, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(2));
+    let mut announced: Option<Presence> = None;
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let lives = match &mut announced {
+            Some(presence) => presence.check().await.is_ok(),
+            None => false,
+        };
+        if !lives {
+            announced = match Presence::announce(&engine.pool, engine.process).await {
+                Ok(presence) => Some(presence),
+                Err(error) => {
+                    tracing::warn!(%error, "this process cannot announce itself; its leases end with their time");
+                    None
+                }
+            };
+        }
+    }
 }
 
 fn spawn<F, R>(

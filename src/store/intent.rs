@@ -22,7 +22,7 @@ const HAS_SUBSCRIBER: &str = "select exists (select 1 from subscription where cl
 const QUEUED: &str =
     "select exists (select 1 from event where tenant = $1 and subscription = any($2) and state = 'waiting')";
 const INSERT_INTENT: &str = "insert into intent (id, tenant, context, client_id, user_id, grant_id, request_id, state,
-    created_at, deadline) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    created_at, deadline, process) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
 const INSERT_CHANGES: &str = "insert into intent_change (intent, ord, tenant, type, id, version, updated, method, body)
   select $1, * from unnest($2::int[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::text[],
     $9::text[])";
@@ -44,8 +44,6 @@ const RELEASE: &str = "update subscription set lease_owner = null, lease_until =
 const NEXT: &str = "select i.id from intent i
   where exists (select 1 from event e where e.intent = i.id and e.state = 'waiting' and e.tenant = $1 and e.subscription = any($2))
   order by i.seq limit $3";
-const INTENT: &str = "select id, tenant, context, client_id, user_id, grant_id, request_id, state, created_at, deadline
-  from intent where id = $1";
 const CHANGES: &str = "select ord, tenant, type, id, version, updated, method, body from intent_change
   where intent = $1 order by ord";
 const EVENTS: &str = "select subscription, number, ord from event where intent = $1 and state = 'waiting'
@@ -72,9 +70,46 @@ const KEEP_EVENTS: &str = "update event set keep_until = $2 where context = $1";
 const FORGET_EVENTS: &str = "delete from event where keep_until < $1";
 const STATES: &str = "select distinct state from event where intent = $1";
 const EXISTS: &str = "select exists (select 1 from intent where id = $1)";
-const ORPHANS: &str = "select distinct s.tenant, s.id from subscription s
-  join event e on e.tenant = s.tenant and e.subscription = s.id and e.state = 'waiting'
-  where s.lease_until is null or s.lease_until < $1 order by 1, 2";
+/// Whether no living process has this id; the number is `presence::CLASS`.
+macro_rules! dead {
+    ($process:literal) => {
+        concat!(
+            "not exists (select 1 from pg_locks l where l.locktype = 'advisory' and l.granted and l.classid = 1936680545
+              and l.database = (select oid from pg_database where datname = current_database())
+              and l.objid = (('x' || right(replace(",
+            $process,
+            "::text, '-', ''), 8))::bit(32)::int)::oid)"
+        )
+    };
+}
+/// Nobody delivers to Subscription `s` any more: $1 is now, $2 this process, which knows its own leases.
+macro_rules! abandoned {
+    () => {
+        concat!(
+            "(s.lease_owner is null or s.lease_until < $1 or (s.lease_owner <> $2 and ",
+            dead!("s.lease_owner"),
+            "))"
+        )
+    };
+}
+const INTENT: &str = concat!(
+    "select id, tenant, context, client_id, user_id, grant_id, request_id, process, state, created_at, deadline,
+       i.process <> $2 and ",
+    dead!("i.process"),
+    " as orphaned from intent i where id = $1"
+);
+const ORPHANS: &str = concat!(
+    "select distinct s.tenant, s.id from subscription s
+     join event e on e.tenant = s.tenant and e.subscription = s.id and e.state = 'waiting' where ",
+    abandoned!(),
+    " order by 1, 2"
+);
+const LOCK_ORPHAN: &str = concat!(
+    "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch from subscription s
+     where s.tenant = $3 and s.id = $4 and ",
+    abandoned!(),
+    " for update"
+);
 const SUBSCRIPTION_FOR_LEASE: &str =
     "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch
   from subscription where tenant = $1 and id = any($2) order by id for update";
@@ -114,6 +149,10 @@ pub struct Intent {
     pub user_id: Option<Uuid>,
     pub grant_id: Uuid,
     pub request_id: Option<String>,
+    /// The process whose request waits for it.
+    pub process: Uuid,
+    /// That process is dead: nobody waits for it.
+    pub orphaned: bool,
     /// `staged` or `sending`.
     pub state: String,
     pub created_at: OffsetDateTime,
@@ -199,6 +238,7 @@ pub async fn insert(
         .bind(&intent.state)
         .bind(intent.created_at)
         .bind(intent.deadline)
+        .bind(intent.process)
         .execute(tx.conn())
         .await?;
     sqlx::query(INSERT_CHANGES)
@@ -266,8 +306,14 @@ pub async fn subscriptions_of(tx: &mut Tx, intents: &[Uuid]) -> Result<Vec<Strin
 }
 
 /// An intent with its changes and numbers; `None` when it has ended.
-pub async fn load(conn: &mut PgConnection, id: Uuid) -> Result<Option<(Intent, Vec<IntentChange>, Vec<Numbered>)>> {
-    let Some(intent) = sqlx::query_as(INTENT).bind(id).fetch_optional(&mut *conn).await? else { return Ok(None) };
+pub async fn load(
+    conn: &mut PgConnection,
+    id: Uuid,
+    process: Uuid,
+) -> Result<Option<(Intent, Vec<IntentChange>, Vec<Numbered>)>> {
+    let Some(intent) = sqlx::query_as(INTENT).bind(id).bind(process).fetch_optional(&mut *conn).await? else {
+        return Ok(None);
+    };
     let changes = sqlx::query_as(CHANGES).bind(id).fetch_all(&mut *conn).await?;
     let events = sqlx::query_as(EVENTS).bind(id).fetch_all(conn).await?;
     Ok(Some((intent, changes, events)))
@@ -341,6 +387,18 @@ pub async fn states(conn: &mut PgConnection, intent: Uuid) -> Result<Vec<String>
 }
 
 /// Subscriptions with waiting events that nobody delivers to: (tenant, id).
-pub async fn orphans(conn: &mut PgConnection, now: OffsetDateTime) -> Result<Vec<(i64, String)>> {
-    Ok(sqlx::query_as(ORPHANS).bind(now).fetch_all(conn).await?)
+pub async fn orphans(conn: &mut PgConnection, now: OffsetDateTime, process: Uuid) -> Result<Vec<(i64, String)>> {
+    Ok(sqlx::query_as(ORPHANS).bind(now).bind(process).fetch_all(conn).await?)
+}
+
+/// One of them, locked, if still nobody delivers to it.
+pub async fn lock_orphan(
+    tx: &mut Tx,
+    tenant: i64,
+    id: &str,
+    now: OffsetDateTime,
+    process: Uuid,
+) -> Result<Option<Subscriber>> {
+    let query = sqlx::query_as(LOCK_ORPHAN).bind(now).bind(process).bind(tenant).bind(id);
+    Ok(query.fetch_optional(tx.conn()).await?)
 }

@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod intent;
 pub mod key;
 pub mod login;
+pub mod presence;
 pub mod provision;
 pub mod resource;
 pub mod subscription;

@@ -224,7 +224,7 @@ async fn pick(tx: &mut Tx, engine: &Engine, lease: &mut Lease, now: OffsetDateTi
     let mut batch: Vec<Loaded> = Vec::new();
     for id in intent::next(tx, lease.tenant, &lease.ids(), LOOK_AHEAD).await? {
         let Some(loaded) = recover::load(tx, engine, id).await? else { continue };
-        if loaded.intent.state == "staged" && loaded.intent.deadline < now {
+        if !loaded.resumed && (loaded.intent.orphaned || loaded.intent.deadline < now) {
             let failure = expired(tx, &loaded).await?;
             engine.waiters.tell(id, Err(failure));
             continue;
@@ -260,7 +260,7 @@ async fn shed(tx: &mut Tx, engine: &Engine, lease: &Lease) -> Result<(), Failure
     Ok(())
 }
 
-/// It waited too long behind others and was never sent.
+/// It waited too long behind others, or nobody waits for it any more; it was never sent.
 async fn expired(tx: &mut Tx, loaded: &Loaded) -> Result<Failure, Failure> {
     for id in loaded.subscriptions() {
         intent::give_back(tx, loaded.intent.tenant, id, loaded.intent.id).await?;

@@ -26,7 +26,7 @@ pub const WAIT: time::Duration = time::Duration::minutes(10);
 pub async fn recover(engine: &Engine) -> Result<usize, Failure> {
     let orphans = {
         let mut conn = engine.pool.acquire().await?;
-        intent::orphans(&mut conn, engine.now()).await?
+        intent::orphans(&mut conn, engine.now(), engine.process).await?
     };
     let mut taken = 0;
     for (tenant, id) in orphans {
@@ -40,21 +40,17 @@ pub async fn recover(engine: &Engine) -> Result<usize, Failure> {
 
 async fn take(engine: &Engine, tenant: i64, id: String) -> Result<Option<Lease>, Failure> {
     let now = engine.now();
-    let ids = [id];
     let mut tx = store::begin(&engine.pool).await?;
-    let rows = intent::lock_subscribers(&mut tx, tenant, &ids).await?;
-    if rows.is_empty() || !rows.iter().all(|row| row.is_free(now)) {
-        return Ok(None);
-    }
+    let Some(row) = intent::lock_orphan(&mut tx, tenant, &id, now, engine.process).await? else { return Ok(None) };
     let until = now + engine.config.delivery.lease;
-    intent::take_lease(&mut tx, tenant, &ids, engine.process, until).await?;
+    intent::take_lease(&mut tx, tenant, &[id], engine.process, until).await?;
     tx.commit().await?;
-    Ok(Some(Lease::taken(tenant, &rows)))
+    Ok(Some(Lease::taken(tenant, &[row])))
 }
 
 /// An intent out of the store, ready to be delivered.
 pub(super) async fn load(tx: &mut Tx, engine: &Engine, id: Uuid) -> Result<Option<Loaded>, Failure> {
-    let Some((intent, rows, events)) = intent::load(tx.conn(), id).await? else { return Ok(None) };
+    let Some((intent, rows, events)) = intent::load(tx.conn(), id, engine.process).await? else { return Ok(None) };
     let poc_client = context::find(tx.conn(), intent.context).await?.map(|context| context.poc_client);
     let mut changes = Vec::with_capacity(rows.len());
     for row in rows {

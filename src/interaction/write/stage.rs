@@ -69,6 +69,8 @@ pub(super) async fn stage(
         user_id: caller.user_id,
         grant_id: caller.grant_id,
         request_id: caller.request_id.clone(),
+        process: engine.process,
+        orphaned: false,
         state: if at_once { "sending" } else { "staged" }.to_owned(),
         created_at: now,
         deadline: now + engine.config.delivery.timeout,
