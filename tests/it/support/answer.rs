@@ -45,8 +45,7 @@ impl Answer {
     #[track_caller]
     pub fn expect_issue(self, status: u16, code: &str) -> Self {
         let this = self.expect(status).expect_outcome();
-        let codes: Vec<_> =
-            this.issues().into_iter().filter(|issue| issue.is_error()).map(|issue| issue.code).collect();
+        let codes: Vec<_> = this.issues().into_iter().filter(Issue::is_error).map(|issue| issue.code).collect();
         assert!(codes.iter().any(|found| found == code), "{}: no issue `{code}` in {}", this.asked, this.text);
         this
     }

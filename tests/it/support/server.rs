@@ -28,7 +28,6 @@ pub struct Options<'a> {
 /// A running server; stops when dropped.
 pub struct TestServer {
     pub world: World,
-    pub app: App,
     manual: Option<Arc<ManualClock>>,
     running: CancellationToken,
 }
@@ -62,7 +61,10 @@ impl TestServer {
         config.server.public_url.clone_from(&url);
         let settings = config.server.clone();
         let manual = options.manual_clock.then(|| Arc::new(ManualClock::at(SystemClock.now())));
-        let clock: SharedClock = manual.clone().map_or_else(|| Arc::new(SystemClock) as SharedClock, |clock| clock);
+        let clock: SharedClock = match manual.clone() {
+            Some(clock) => clock,
+            None => Arc::new(SystemClock),
+        };
         let limits = store::PoolLimits {
             max_connections: config.database.max_connections,
             acquire_timeout: config.database.acquire_timeout,
@@ -77,7 +79,7 @@ impl TestServer {
         let router = app.router();
         let shutdown = running.clone();
         tokio::spawn(async move { sofa::server::serve_router(router, &settings, listener, shutdown).await });
-        Self { world: World::new(url, db, clock), app, manual, running }
+        Self { world: World::new(url, db, clock), manual, running }
     }
 
     /// Moves the manual clock forward.
