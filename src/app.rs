@@ -57,7 +57,7 @@ impl App {
             .with_state(self.pool.clone());
         let rest = RestState::new(self.engine.clone(), self.keys.clone());
         Router::new()
-            .nest("/fhir", rest::router(rest))
+            .merge(rest::router("/fhir", rest))
             .merge(oauth::router(self.oauth.clone()))
             .merge(health)
             .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, self.config.server.request_timeout))

@@ -40,8 +40,8 @@ impl RestState {
     }
 }
 
-/// The routes, to be nested at the path of the FHIR base.
-pub fn router(state: RestState) -> Router {
+/// The routes below `base`, the path of the FHIR base such as `/fhir`.
+pub fn router(base: &str, state: RestState) -> Router {
     // Inside the CORS layers: a preflight is an OPTIONS, which no route offers, and must reach them first.
     let open = Router::new()
         .route("/metadata", get(metadata::get))
@@ -61,9 +61,19 @@ pub fn router(state: RestState) -> Router {
         .route("/{kind}/{id}/_history/{version}", get(instance::vread))
         .method_not_allowed_fallback(error::wrong_method)
         .layer(cors::registered_origins(state.engine.pool.clone()));
-    open.merge(guarded)
+    let below = open
+        .merge(guarded)
         .fallback(error::no_route)
         .layer(DefaultBodyLimit::max(state.engine.config.fhir.max_body_bytes))
         .layer(middleware::from_fn(negotiate::middleware))
-        .with_state(state)
+        .with_state(state.clone());
+    // Clients that append "/" to the base mean the base.
+    let slash = Router::new()
+        .route(&format!("{base}/"), post(system::bundle))
+        .method_not_allowed_fallback(error::wrong_method)
+        .layer(cors::registered_origins(state.engine.pool.clone()))
+        .layer(DefaultBodyLimit::max(state.engine.config.fhir.max_body_bytes))
+        .layer(middleware::from_fn(negotiate::middleware))
+        .with_state(state);
+    Router::new().nest(base, below).merge(slash)
 }
