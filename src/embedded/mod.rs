@@ -63,6 +63,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the Postgres of a server that was just killed may need to end.
 const ENDING: Duration = Duration::from_secs(30);
 
+/// How long a killed process may keep its lock.
+const SECOND_LOOK: Duration = Duration::from_millis(60);
+
 /// A running embedded Postgres. Dropped, it stops, if it is this process that started it.
 pub struct Embedded {
     data_dir: PathBuf,
@@ -99,6 +102,11 @@ impl Embedded {
             }
             // Another process has it, or is starting it, or is just ending and about to free the lock.
             if connect_options(&data_dir, "postgres")?.connect().await.is_ok() {
+                // A process that is being killed still has the lock, and its Postgres still answers: look twice.
+                tokio::time::sleep(SECOND_LOOK).await;
+                if lock.try_lock().is_ok() {
+                    return Self::launch(data_dir, config.bin_dir.clone(), lock).await;
+                }
                 return Ok(Self { data_dir, version: None, initialised: false, owned: None });
             }
             if begun.elapsed() > PATIENCE {

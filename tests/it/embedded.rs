@@ -130,9 +130,9 @@ async fn a_start_right_after_a_kill_waits_for_the_old_postgres() {
     let folder = folder();
     let mut server = child(folder.path()).await;
     server.kill().unwrap();
+    server.wait().unwrap();
     let embedded = Embedded::start(&at(folder.path())).await.unwrap();
     assert_eq!(read(&embedded.connect_options("sofa").unwrap()).await, ["child"]);
-    server.wait().unwrap();
 }
 
 #[tokio::test]
