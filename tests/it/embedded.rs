@@ -10,12 +10,14 @@ use sofa::embedded::Embedded;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, Row};
 
+use crate::support::db::place;
+
 /// Names the data folder to the child process of a test.
 const CHILD: &str = "SOFA_TEST_EMBEDDED_CHILD";
 
 /// A folder that the user who runs Postgres can pass through.
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::Builder::new().prefix("sofa-embedded").tempdir_in("/tmp").unwrap();
+    let folder = tempfile::Builder::new().prefix("sofa-embedded").tempdir_in(place()).unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     folder
 }

@@ -207,7 +207,7 @@ fn server_of(folder: &Path, users: Option<File>, pipe: Option<std::process::Chil
 
 /// Memory where there is plenty, else the temporary folder. Never the repository: below /root the user that runs Postgres
 /// could not reach it.
-fn place() -> PathBuf {
+pub fn place() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let free = rustix::fs::statvfs(memory).map_or(0, |fs| fs.f_bavail * fs.f_frsize);
     if free >= 2 << 30 { memory.to_owned() } else { std::env::temp_dir() }
