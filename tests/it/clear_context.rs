@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sofa::context::expiry;
 
 use crate::fixtures::{SetContext, halo_sample, observation, patient};
 use crate::support::app::{Launched, WIDEST};
@@ -277,6 +278,27 @@ async fn an_expired_launch_is_dead_before_anybody_cleans_up() {
     scene.poc.clear(&scene.launch.id).await.expect(410).expect_outcome();
     let refused = scene.server.app("app-2").await.launch_with(&scene.launch.id, "user", "launch patient/*.rs").await;
     assert!(refused.is_err());
+}
+
+#[tokio::test]
+async fn an_expired_launch_is_cleared_by_the_server_itself_and_once() {
+    let options = Options { manual_clock: true, without_workers: true, config: "[context]\nttl = \"12h\"" };
+    let mut scene = scene(options).await;
+    let engine = scene.server.engine.clone();
+    scene.server.advance(Duration::from_secs(12 * 3600 - 60));
+    assert_eq!(expiry::sweep(&engine).await.expect("a sweep"), 0, "not before its time");
+    scene.poc.renew(&scene.server).await;
+    let later = scene.poc.launch(&SetContext::patient("Jones").build()).await;
+    scene.server.advance(Duration::from_secs(61));
+    let (one, two) = tokio::join!(expiry::sweep(&engine), expiry::sweep(&engine));
+    assert_eq!(one.expect("a sweep") + two.expect("a sweep"), 1, "each context once, however many replicas look");
+    scene.poc.get(later.first("Patient")).await.expect(200);
+    scene.poc.clear(&later.id).await.expect(200);
+    assert_gone(&scene).await;
+    scene.poc.clear(&scene.launch.id).await.expect(410);
+    assert_eq!(scene.receiver.events().len(), 2, "expiry notifies nobody");
+    let rows = "select count(*) from audit where action = 'context-expire' or detail like '%expire%' or action like 'context%'";
+    assert!(scene.server.count(rows).await >= 3);
 }
 
 #[tokio::test]

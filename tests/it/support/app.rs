@@ -35,14 +35,17 @@ pub enum Refused {
     /// The app was told: `error` and `error_description`.
     Told(String, String),
     /// The person was shown a page.
-    Shown(Box<Answer>),
+    Shown(#[expect(dead_code, reason = "failures print it")] Box<Answer>),
 }
 
 impl Refused {
     /// The error code the app was told; empty when it was not told.
     pub fn code(&self) -> &str {
         match self {
-            Self::Told(code, _) => code,
+            Self::Told(code, text) => {
+                assert!(!text.is_empty(), "{code} without a description");
+                code
+            }
             Self::Shown(_) => "",
         }
     }

@@ -6,6 +6,7 @@ pub mod browser;
 pub mod db;
 pub mod form;
 pub mod key;
+pub mod planted;
 pub mod poc;
 pub mod process;
 pub mod receiver;

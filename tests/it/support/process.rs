@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
 use super::db::db;
+use super::planted::{MASTER_KEY, plant};
 use super::receiver::PATIENCE;
 use super::world::World;
 
@@ -31,6 +32,7 @@ impl Process {
     /// Starts it with these further settings (`SOFA__SECTION__KEY`) and waits until it is ready.
     pub async fn start(settings: &[(&'static str, &str)]) -> Self {
         let db = db().await;
+        plant(&db).await;
         // Free now, and not given to anybody else soon: the system hands such ports out in turn.
         let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
         let url = format!("http://{address}");
@@ -38,7 +40,7 @@ impl Process {
             ("DATABASE_URL", db.url.clone()),
             ("SOFA__SERVER__LISTEN", address.to_string()),
             ("SOFA__SERVER__PUBLIC_URL", url.clone()),
-            ("SOFA__SECURITY__MASTER_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=".to_owned()),
+            ("SOFA__SECURITY__MASTER_KEY", MASTER_KEY.to_owned()),
             ("SOFA__DELIVERY__ALLOW_HTTP", "true".to_owned()),
             ("SOFA__DELIVERY__ALLOW_PRIVATE_ADDRESSES", "true".to_owned()),
             ("SOFA__LOG__FILTER", "warn".to_owned()),

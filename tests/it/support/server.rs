@@ -8,10 +8,12 @@ use std::time::Duration;
 use sofa::app::App;
 use sofa::clock::{Clock, ManualClock, SharedClock, SystemClock};
 use sofa::config::Config;
+use sofa::interaction::Engine;
 use sofa::store;
 use tokio_util::sync::CancellationToken;
 
 use super::db::db;
+use super::planted::plant;
 use super::world::World;
 
 /// What a test may choose before the start.
@@ -28,6 +30,8 @@ pub struct Options<'a> {
 /// A running server; stops when dropped.
 pub struct TestServer {
     pub world: World,
+    /// For background work done by hand.
+    pub engine: Engine,
     manual: Option<Arc<ManualClock>>,
     running: CancellationToken,
 }
@@ -55,6 +59,7 @@ impl TestServer {
     pub async fn with(options: Options<'_>) -> Self {
         sofa::server::install_crypto();
         let db = db().await;
+        plant(&db).await;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let mut config = Config::for_tests(options.config);
@@ -79,7 +84,7 @@ impl TestServer {
         let router = app.router();
         let shutdown = running.clone();
         tokio::spawn(async move { sofa::server::serve_router(router, &settings, listener, shutdown).await });
-        Self { world: World::new(url, db, clock), manual, running }
+        Self { world: World::new(url, db, clock), engine: app.engine, manual, running }
     }
 
     /// Moves the manual clock forward.
