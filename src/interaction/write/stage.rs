@@ -23,8 +23,10 @@ use crate::{
     },
 };
 
-/// How often a waiter looks at the store for an end that another replica may have brought about.
+/// How often a waiter looks at the store for an end that another replica may bring about.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long after the PoC's time a waiter begins to look when its own process delivers: normally it never has to.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// A durable intent: what [`finish`] needs once it is committed.
 pub(super) struct Staged {
@@ -32,6 +34,8 @@ pub(super) struct Staged {
     told: Told,
     /// Nobody else delivers to these Subscriptions: this request does.
     free: bool,
+    /// This process delivers, by this request or another.
+    here: bool,
     /// Nothing waits before it.
     at_once: bool,
 }
@@ -80,12 +84,13 @@ pub(super) async fn stage(
         let until = now + engine.config.delivery.lease;
         intent::take_lease(tx, launch.tenant, &ids, engine.process, until).await?;
     }
-    Ok(Some(Staged { intent, told, free, at_once }))
+    let here = free || told.subscribers.iter().all(|subscriber| subscriber.lease_owner == Some(engine.process));
+    Ok(Some(Staged { intent, told, free, here, at_once }))
 }
 
 /// Commits the intent, sees to its delivery and waits for the end.
 pub(super) async fn finish(engine: &Engine, tx: Tx, staged: Staged, changes: Vec<Change>) -> End {
-    let Staged { intent, told, free, at_once } = staged;
+    let Staged { intent, told, free, here, at_once } = staged;
     let id = intent.id;
     let end = engine.waiters.register(id);
     if let Err(error) = tx.commit().await {
@@ -99,7 +104,8 @@ pub(super) async fn finish(engine: &Engine, tx: Tx, staged: Staged, changes: Vec
         let first = if at_once { vec![loaded] } else { Vec::new() };
         tokio::spawn(deliver::drain(engine.clone(), lease, first));
     }
-    wait(engine, id, end).await
+    let first_look = if here { engine.config.delivery.timeout + GRACE } else { LOOK_EVERY };
+    wait(engine, id, end, first_look).await
 }
 
 /// Who is told of what, under which numbers.
@@ -162,13 +168,16 @@ fn intent_changes(changes: &[Change]) -> Vec<IntentChange> {
         .collect()
 }
 
-/// Waits for the end of an intent, told by this process or found in the store.
-async fn wait(engine: &Engine, intent: Uuid, mut end: oneshot::Receiver<End>) -> End {
+/// Waits for the end of an intent, told by this process or (from `look` on) found in the store.
+async fn wait(engine: &Engine, intent: Uuid, mut end: oneshot::Receiver<End>, mut look: Duration) -> End {
     let give_up = Instant::now() + engine.config.delivery.timeout + engine.config.delivery.lease * 2;
     loop {
-        // Otherwise the process that delivered is another one, or it stopped before it could tell.
-        if let Ok(Ok(end)) = tokio::time::timeout(LOOK_EVERY, &mut end).await {
-            return end;
+        match tokio::time::timeout(look, &mut end).await {
+            Ok(Ok(end)) => return end,
+            // Nobody here will ever tell.
+            Ok(Err(_)) => return Err(open()),
+            // The process that delivers is another one, or it stopped before it could tell.
+            Err(_) => look = LOOK_EVERY,
         }
         if let Some(end) = ended_elsewhere(engine, intent).await {
             engine.waiters.forget(intent);
