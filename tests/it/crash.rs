@@ -237,3 +237,24 @@ async fn killed_again_and_again_under_load_poc_and_store_agree() {
     }
     scene.assert_agreement().await;
 }
+
+#[tokio::test]
+async fn a_launch_whose_time_runs_out_while_the_server_is_down_is_cleared_at_its_start() {
+    let settings = [("SOFA__CONTEXT__TTL", "2s"), ("SOFA__CONTEXT__LAUNCH_WINDOW", "1s")];
+    let mut process = Process::start(&settings).await;
+    let (poc, _receiver) = process.subscribed_poc("poc", 7).await;
+    let launch = poc.launch(&SetContext::patient("Smith").build()).await;
+    process.kill().await;
+    let over = "select count(*) from context where expires_at <= now()";
+    let begun = Instant::now();
+    while process.count(over).await == 0 {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    process.start_again().await;
+    let kept = "select count(*) from resource where type = 'Patient' and body is not null";
+    while process.count(kept).await > 0 {
+        assert!(begun.elapsed() < PATIENCE, "it was never cleared");
+    }
+    poc.get(launch.first("Patient")).await.expect(410);
+    poc.clear(&launch.id).await.expect(410);
+}

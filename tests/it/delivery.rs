@@ -553,6 +553,62 @@ async fn a_create_with_a_client_chosen_id_under_way_is_not_seen_either() {
     assert!(scene.receiver.events().is_empty());
 }
 
+#[tokio::test]
+async fn a_notification_shows_every_digit_of_what_the_app_wrote() {
+    let scene = scene().await;
+    let subject = scene.launch.first("Patient");
+    let text = format!(
+        r#"{{"resourceType":"Observation","status":"final","code":{{"text":"x"}},"subject":{{"reference":"{subject}"}},
+        "valueQuantity":{{"value":1.0,"unit":"mmol/L"}},"component":[{{"code":{{"text":"y"}},"valueQuantity":{{"value":0.10E-2}}}}]}}"#
+    );
+    let written = scene.app.post("Observation", &text).await.expect(201);
+    let told = scene.receiver.wait_for(1).await.remove(0);
+    let again = scene.poc.get(&format!("Subscription/{}/$events", scene.subscription)).await.expect(200);
+    let history = scene.app.get(&format!("Observation/{}/_history", written.id())).await.expect(200);
+    for shown in [&written.text, &told.text, &again.text, &history.text] {
+        assert!(shown.contains("\"value\":1.0,") && shown.contains("0.10E-2"), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn events_show_the_version_that_caused_them() {
+    let scene = scene().await;
+    let id = scene.write("first").await.expect(201).id();
+    let mut second = scene.observation("second");
+    second["id"] = json!(id);
+    scene.app.put(&format!("Observation/{id}"), &second).await.expect(200);
+    let answer = scene.poc.get(&format!("Subscription/{}/$events", scene.subscription)).await.expect(200).json();
+    let entries = answer["entry"].as_array().expect("entries");
+    let shown: Vec<_> = entries[1..].iter().map(|entry| entry["resource"]["valueString"].clone()).collect();
+    assert_eq!(shown, ["first", "second"]);
+}
+
+#[tokio::test]
+async fn what_the_poc_writes_itself_is_not_echoed_and_stays_apart_from_other_launches() {
+    let scene = scene().await;
+    let id = scene.write("by the app").await.expect(201).id();
+    let path = format!("Observation/{id}");
+    let mut corrected = scene.observation("by the PoC");
+    corrected["id"] = json!(id);
+    scene.poc.put(&path, &corrected).await.expect(200);
+    assert_eq!(scene.app.get(&path).await.expect(200).json()["valueString"], "by the PoC");
+    assert_eq!(scene.receiver.events().len(), 1, "only the app's write was told");
+    let other = scene.poc.launch(&SetContext::patient("Jones").build()).await;
+    let other = scene.server.app("app-2").await.launch(&other.id, "user").await;
+    other.get(&path).await.expect(404);
+    scene.poc.clear(&scene.launch.id).await.expect(200);
+    scene.poc.get(&path).await.expect(410);
+    scene.poc.get(&format!("{path}/_history/2")).await.expect(410);
+}
+
+#[tokio::test]
+async fn a_wish_for_an_asynchronous_answer_is_answered_at_once_as_long_as_there_is_none() {
+    let scene = scene().await;
+    let body = scene.observation("x").to_string();
+    scene.app.send("POST", "Observation", &[("prefer", "respond-async")], Some(body)).await.expect(201);
+    scene.receiver.wait_for(1).await;
+}
+
 /// Asks again and again until it is so; each round is a query, and it must become so soon.
 async fn until<F: Future<Output = bool>>(so: impl Fn() -> F) {
     let begun = Instant::now();

@@ -285,3 +285,14 @@ async fn patient_scopes_end_at_the_patients_compartment() {
     assert_eq!(app.get(&launch.created[2]).await.expect(200).header("etag"), "W/\"1\"");
     app.post("Observation", &observation(jane, "x")).await.expect(201);
 }
+
+#[tokio::test]
+async fn two_apps_in_one_launch_share_it() {
+    let server = TestServer::start().await;
+    let left = side(&server, "left", 7).await;
+    let second =
+        server.app("second-app").await.launch_with(&left.launch.id, "user-left", WIDEST).await.expect("a launch");
+    second.get(&left.written).await.expect(200);
+    let more = second.post("Observation", &observation(left.launch.first("Patient"), "more")).await.expect(201);
+    left.app.get(&format!("Observation/{}", more.id())).await.expect(200);
+}

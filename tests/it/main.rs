@@ -15,6 +15,7 @@ mod fixtures;
 mod isolation;
 mod layers;
 mod oauth;
+mod replicas;
 mod server;
 mod set_context;
 mod statements;

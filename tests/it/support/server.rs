@@ -12,7 +12,7 @@ use sofa::interaction::Engine;
 use sofa::store;
 use tokio_util::sync::CancellationToken;
 
-use super::db::db;
+use super::db::{TestDb, db};
 use super::planted::plant;
 use super::world::World;
 
@@ -62,35 +62,57 @@ impl TestServer {
         plant(&db).await;
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let mut config = Config::for_tests(options.config);
-        config.server.public_url.clone_from(&url);
-        let settings = config.server.clone();
         let manual = options.manual_clock.then(|| Arc::new(ManualClock::at(SystemClock.now())));
         let clock: SharedClock = match manual.clone() {
             Some(clock) => clock,
             None => Arc::new(SystemClock),
         };
-        let limits = store::PoolLimits {
-            max_connections: config.database.max_connections,
-            acquire_timeout: config.database.acquire_timeout,
-            statement_timeout: config.database.statement_timeout,
-        };
-        let pool = store::pool(db.options.clone(), &limits);
-        let app = App::build(config, pool, clock.clone()).await.expect("the application");
         let running = CancellationToken::new();
-        if !options.without_workers {
-            app.start_workers(&running);
-        }
-        let router = app.router();
-        let shutdown = running.clone();
-        tokio::spawn(async move { sofa::server::serve_router(router, &settings, listener, shutdown).await });
-        Self { world: World::new(url, db, clock), engine: app.engine, manual, running }
+        let engine = run(&options, &url, listener, &db, clock.clone(), &running).await;
+        Self { world: World::new(url, db, clock), engine, manual, running }
+    }
+
+    /// A further replica on the same database, with an address of its own but the same public one. Returns its FHIR
+    /// base; it stops with this server.
+    pub async fn replica(&self, config: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let own = format!("http://{}/fhir", listener.local_addr().expect("an address"));
+        let options = Options { config, ..Options::default() };
+        run(&options, &self.url, listener, &self.db, Arc::new(SystemClock), &self.running).await;
+        own
     }
 
     /// Moves the manual clock forward.
     pub fn advance(&self, by: Duration) {
         self.manual.as_ref().expect("Options::manual_clock").advance(by);
     }
+}
+
+/// Builds the program for `url` and serves it on `listener`.
+async fn run(
+    options: &Options<'_>,
+    url: &str,
+    listener: TcpListener,
+    db: &TestDb,
+    clock: SharedClock,
+    running: &CancellationToken,
+) -> Engine {
+    let mut config = Config::for_tests(options.config);
+    url.clone_into(&mut config.server.public_url);
+    let settings = config.server.clone();
+    let limits = store::PoolLimits {
+        max_connections: config.database.max_connections,
+        acquire_timeout: config.database.acquire_timeout,
+        statement_timeout: config.database.statement_timeout,
+    };
+    let pool = store::pool(db.options.clone(), &limits);
+    let app = App::build(config, pool, clock).await.expect("the application");
+    if !options.without_workers {
+        app.start_workers(running);
+    }
+    let (router, shutdown) = (app.router(), running.clone());
+    tokio::spawn(async move { sofa::server::serve_router(router, &settings, listener, shutdown).await });
+    app.engine
 }
 
 impl Drop for TestServer {
