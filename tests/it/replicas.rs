@@ -12,7 +12,7 @@ use crate::support::receiver::{Behaviour, PATIENCE, Receiver};
 use crate::support::server::TestServer;
 use crate::support::session::Session;
 
-const CONFIG: &str = "[delivery]\ntimeout = \"10s\"\nlock_wait = \"20s\"\n[server]\nrequest_timeout = \"60s\"";
+const CONFIG: &str = "[delivery]\ntimeout = \"4s\"\nlock_wait = \"20s\"\n[server]\nrequest_timeout = \"60s\"";
 
 struct Scene {
     server: TestServer,

@@ -6,14 +6,14 @@ use time::OffsetDateTime;
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{End, Resolved, deliver};
+use super::{End, Resolved, apply, deliver};
 use crate::{
     access::{Caller, LaunchContext},
     config::WithoutSubscriber,
     fhir::outcome::{IssueType, Outcome},
     interaction::{Engine, Failure},
     store::{
-        Tx,
+        Tx, context,
         intent::{self, Intent, IntentChange, Numbered, Subscriber},
     },
     subscription::{
@@ -91,7 +91,7 @@ pub(super) async fn stage(
 /// Commits the intent, sees to its delivery and waits for the end.
 pub(super) async fn finish(engine: &Engine, tx: Tx, staged: Staged, changes: Vec<Change>) -> End {
     let Staged { intent, told, free, here, at_once } = staged;
-    let id = intent.id;
+    let (id, context) = (intent.id, intent.context);
     let end = engine.waiters.register(id);
     if let Err(error) = tx.commit().await {
         tracing::error!(%error, "it is not known whether an intent was stored; if so, recovery finishes it");
@@ -105,7 +105,7 @@ pub(super) async fn finish(engine: &Engine, tx: Tx, staged: Staged, changes: Vec
         tokio::spawn(deliver::drain(engine.clone(), lease, first));
     }
     let first_look = if here { engine.config.delivery.timeout + GRACE } else { LOOK_EVERY };
-    wait(engine, id, end, first_look).await
+    wait(engine, (id, context), end, first_look).await
 }
 
 /// Who is told of what, under which numbers.
@@ -169,7 +169,12 @@ fn intent_changes(changes: &[Change]) -> Vec<IntentChange> {
 }
 
 /// Waits for the end of an intent, told by this process or (from `look` on) found in the store.
-async fn wait(engine: &Engine, intent: Uuid, mut end: oneshot::Receiver<End>, mut look: Duration) -> End {
+async fn wait(
+    engine: &Engine,
+    (intent, context): (Uuid, Uuid),
+    mut end: oneshot::Receiver<End>,
+    mut look: Duration,
+) -> End {
     let give_up = Instant::now() + engine.config.delivery.timeout + engine.config.delivery.lease * 2;
     loop {
         match tokio::time::timeout(look, &mut end).await {
@@ -179,7 +184,7 @@ async fn wait(engine: &Engine, intent: Uuid, mut end: oneshot::Receiver<End>, mu
             // The process that delivers is another one, or it stopped before it could tell.
             Err(_) => look = LOOK_EVERY,
         }
-        if let Some(end) = ended_elsewhere(engine, intent).await {
+        if let Some(end) = ended_elsewhere(engine, intent, context).await {
             engine.waiters.forget(intent);
             return end;
         }
@@ -190,7 +195,7 @@ async fn wait(engine: &Engine, intent: Uuid, mut end: oneshot::Receiver<End>, mu
     }
 }
 
-async fn ended_elsewhere(engine: &Engine, intent: Uuid) -> Option<End> {
+async fn ended_elsewhere(engine: &Engine, intent: Uuid, context: Uuid) -> Option<End> {
     // While the database is away nothing can be known; the next look will tell.
     let mut conn = engine.pool.acquire().await.ok()?;
     if intent::exists(&mut conn, intent).await.ok()? {
@@ -199,6 +204,9 @@ async fn ended_elsewhere(engine: &Engine, intent: Uuid) -> Option<End> {
     let states = intent::states(&mut conn, intent).await.ok()?;
     Some(if states.iter().any(|state| state == "delivered") {
         Ok(())
+    } else if !context::find(&mut conn, context).await.ok()?.is_some_and(|context| context.is_alive(engine.now())) {
+        // $clear-context may have been called at another replica, which cannot tell this one.
+        Err(apply::cleared())
     } else {
         let text = "the point-of-care system did not take the change; nothing was stored";
         Err(Failure::Unavailable(Outcome::error(IssueType::Transient, text)))

@@ -30,7 +30,6 @@ pub struct SampleApp {
 
 /// How an authorization ended that gave no code.
 #[derive(Debug)]
-#[expect(dead_code, reason = "a failed test prints all of it")]
 pub enum Refused {
     /// The app was told: `error` and `error_description`.
     Told(String, String),
