@@ -538,3 +538,47 @@ async fn metadata_claims_what_exists_and_needs_no_token() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_body_without_a_media_type_is_refused() {
+    let (server, service) = service().await;
+    let request =
+        server.http.post(format!("{}/Organization", server.fhir)).bearer_auth(service.token.as_deref().unwrap());
+    let answer = request.body(organization("x").to_string()).send().await.unwrap();
+    assert_eq!(answer.status(), 415);
+    assert_eq!(server.count("select count(*) from resource").await, 0);
+}
+
+#[tokio::test]
+async fn every_write_is_audited_with_ids_only_and_for_good() {
+    let (server, _poc, _receiver, launch, app) = app().await;
+    let subject = launch.first("Patient");
+    let secret = app.post("Observation", &observation(subject, "very secret text")).await.expect(201);
+    let rows: Vec<String> =
+        sqlx::query_scalar("select audit::text from audit").fetch_all(&server.db.pool).await.unwrap();
+    let target = format!("Observation/{}", secret.id());
+    assert!(rows.iter().any(|row| row.contains(&target)), "{rows:#?}");
+    assert!(rows.iter().all(|row| !row.contains("very secret") && !row.contains("Smith")), "{rows:#?}");
+    let changed = sqlx::query("update audit set detail = 'x'").execute(&server.db.pool).await;
+    let removed = sqlx::query("delete from audit").execute(&server.db.pool).await;
+    assert!(changed.is_err() && removed.is_err(), "audit is append-only");
+}
+
+#[tokio::test]
+async fn hostile_texts_come_back_as_they_went_in() {
+    let (_server, service) = service().await;
+    for text in [
+        "'; drop table resource; --",
+        "\\u0000 is not a NUL",
+        "${jndi:x} {{7*7}} <script>",
+        "\u{202e}\u{feff}\u{1f469}\u{200d}\u{2695}",
+        "\\\"/",
+    ] {
+        let made = service.post("Organization", &organization(text)).await.expect(201);
+        let read = service.get(&format!("Organization/{}", made.id())).await.expect(200);
+        assert_eq!(read.json()["name"], text);
+    }
+    let nul = "{\"resourceType\":\"Organization\",\"name\":\"a\\u0000b\"}";
+    let answer = service.post("Organization", &nul).await;
+    assert!(matches!(answer.status, 201 | 400 | 422), "{}: {}", answer.status, answer.text);
+}

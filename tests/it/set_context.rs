@@ -1,5 +1,7 @@
 //! `$set-context`: every situation of the contract's section on it.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::fixtures::{self, SetContext, halo_sample, observation, patient};
@@ -663,4 +665,75 @@ async fn what_was_sent_is_stored_digit_by_digit() {
     let launch = Launch::read(&poc.post("$set-context", &input).await.expect(200).json());
     let stored = poc.get(launch.first("Observation")).await.expect(200).text;
     assert!(stored.contains("\"value\":1.0,") && stored.contains("123456789012345678901234567890.10"), "{stored}");
+}
+
+#[tokio::test]
+async fn the_id_token_names_the_launching_user_and_the_app_may_read_that_record() {
+    let (server, poc, _receiver) = stage().await;
+    server.user_known_as("julie", 7, &[fixtures::JULIE]).await;
+    let launch = poc.launch(&halo_sample()).await;
+    let scope = "launch openid fhirUser patient/Observation.r";
+    let app = server.app("app").await.launch_with(&launch.id, "julie", scope).await.expect("a launch");
+    let claims = app.tokens["id_token"].as_str().expect("an ID token").split('.').nth(1).expect("claims");
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64url")).expect("JSON");
+    let expected = format!("{}/{}", server.fhir, launch.first("Practitioner"));
+    assert_eq!(claims["fhirUser"], expected, "the Practitioner behind the PractitionerRole");
+    app.get(&expected).await.expect(200);
+    app.get(launch.first("Organization")).await.expect(403);
+}
+
+#[tokio::test]
+async fn ids_and_meta_of_the_input_are_no_parameters() {
+    let (_server, poc, _receiver) = stage().await;
+    let mut input = SetContext::patient("Smith").build();
+    input["id"] = json!("mine");
+    input["meta"] = json!({"profile": [format!("{HALO}StructureDefinition/set-context-input-parameters")]});
+    input["parameter"][1]["resource"]["id"] = json!("my-bundle");
+    input["parameter"][1]["resource"]["entry"][0]["resource"]["id"] = json!("my-patient");
+    let launch = poc.launch(&input).await;
+    assert_ne!(launch.first("Patient"), "Patient/my-patient");
+}
+
+#[tokio::test]
+async fn an_encounter_alone_or_a_context_alone_makes_a_launch() {
+    let (server, poc, _receiver) = stage().await;
+    server.user("user", 7).await;
+    let app = server.app("app").await;
+    let organization = json!({"resourceType": "Organization", "name": "Clinic"});
+    let input = SetContext::default().reference("fhirContext", "urn:uuid:o").entry("urn:uuid:o", &organization);
+    let launch = poc.launch(&input.build()).await;
+    let launched = app.launch_with(&launch.id, "user", "launch user/Organization.rs").await.expect("a launch");
+    assert_eq!(launched.tokens["fhirContext"], json!([{"reference": launch.first("Organization")}]));
+    assert!(launched.tokens.get("patient").is_none(), "{}", launched.tokens);
+    launched.get(launch.first("Organization")).await.expect(200);
+    let only_resources = SetContext::default().entry("urn:uuid:o", &organization);
+    poc.launch(&only_resources.build()).await;
+}
+
+#[tokio::test]
+async fn without_a_patient_in_context_no_patient_scope_works() {
+    let (server, poc, _receiver) = stage().await;
+    server.user("user", 7).await;
+    let input = SetContext::default().entry("urn:uuid:p", &patient("Smith")).build();
+    let launch = poc.launch(&input).await;
+    let app = server.app("app").await;
+    // Refused, or granted without it: never a patient scope that reaches somebody.
+    if let Ok(launched) = app.launch_with(&launch.id, "user", "launch patient/*.cruds user/Organization.r").await {
+        let granted = launched.tokens["scope"].as_str().expect("a scope").to_owned();
+        let read = launched.get(launch.first("Patient")).await;
+        assert!(matches!(read.status, 403 | 404), "{granted}: {}", read.status);
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_refused_whole_when_one_of_many_resources_is_wrong() {
+    let (server, poc, _receiver) = stage().await;
+    let mut input = SetContext::patient("Smith");
+    for number in 0..50 {
+        let target = if number == 37 { "Patient/nowhere" } else { "urn:uuid:patient" };
+        input = input.entry(&format!("urn:uuid:{number}"), &observation(target, "x"));
+    }
+    let refused = poc.set_context(&input.build()).await.expect(422).expect_outcome();
+    assert_eq!(refused.expressions(), ["Parameters.parameter[1].resource.entry[38].resource.subject.reference"]);
+    assert_eq!(stored(&server).await, [0; 4]);
 }
