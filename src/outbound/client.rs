@@ -123,21 +123,30 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 async fn call(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Answer, Failure> {
-    let whole = async {
-        let mut response = request.send().await?;
-        let status = response.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            let room = MOST_ANSWER_BYTES - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() >= room {
-                break;
-            }
-        }
-        Ok(Answer { status, body: body.into() })
-    };
     let late = || Failure { reason: format!("no complete answer within {} ms", timeout.as_millis()), connected: true };
-    tokio::time::timeout(timeout, whole).await.unwrap_or_else(|_| Err(late()))
+    let until = tokio::time::Instant::now() + timeout;
+    let mut response = tokio::time::timeout_at(until, request.send()).await.map_err(|_| late())??;
+    let status = response.status();
+    let mut body = Vec::new();
+    match tokio::time::timeout_at(until, read(&mut response, &mut body)).await {
+        Ok(Ok(())) => {}
+        // A success has been said: what becomes of the text that follows takes nothing back.
+        _ if status.is_success() => {}
+        Ok(Err(error)) => return Err(error.into()),
+        Err(_) => return Err(late()),
+    }
+    Ok(Answer { status, body: body.into() })
+}
+
+async fn read(response: &mut reqwest::Response, body: &mut Vec<u8>) -> reqwest::Result<()> {
+    while let Some(chunk) = response.chunk().await? {
+        let room = MOST_ANSWER_BYTES - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// A body that notes when the connection takes it: until then nothing of it can have reached anybody, which no error of

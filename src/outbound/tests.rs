@@ -101,11 +101,17 @@ async fn a_call_without_a_complete_answer_is_unknown() {
         Receiver::Hangs,
         Receiver::NeverReads,
         Receiver::DropsAfterReading,
-        Receiver::Answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhal"),
+        Receiver::Answers("HTTP/1.1 500 No\r\ncontent-length: 5\r\n\r\nhal"),
         Receiver::Answers("nonsense"),
     ] {
         assert!(matches!(post_to(receiver).await, Err(Failed::Unknown(_))));
     }
+}
+
+#[tokio::test]
+async fn a_success_is_one_whatever_becomes_of_its_text() {
+    let cut = Receiver::Answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhal");
+    assert_eq!(post_to(cut).await.unwrap().status, 200);
 }
 
 #[tokio::test]
