@@ -11,6 +11,8 @@
 //!
 //! All or nothing, in one transaction: resources, links, context. The PoC's own creates notify nobody.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -111,7 +113,7 @@ impl Key<'_> {
     }
 }
 
-/// One try; `None` when a key of a conditional create is held by a waiting write.
+/// One try; `None` when a key of a conditional create is held by a waiting write, or what was found was cleared meanwhile.
 async fn attempt(
     engine: &Engine,
     caller: &Caller,
@@ -134,6 +136,7 @@ async fn attempt(
             op: Op::Create { resource: entry.resource.clone(), condition: entry.condition.clone() },
             full_url: Some(entry.full_url.clone()),
             at: Some(entry.at.clone()),
+            lookups: BTreeMap::new(),
         })
         .collect();
     let keys = Keys::of(&planned)?;
@@ -149,7 +152,9 @@ async fn attempt(
     let context = context(&mut tx, &stored, caller, permit, input, &links, context_id, now).await?;
     store::context::insert(&mut tx, &context, &id::token_digest(&launch_id)).await?;
     write::commit(&mut tx, engine, caller, &resolved, &keys, now).await?;
-    link(&mut tx, context_id, &resolved.written, links).await?;
+    if !link(&mut tx, context_id, &resolved.written, links).await? {
+        return Ok(None);
+    }
     let answer = answer(engine, &launch_id, input, &resolved.written).to_string();
     if let Some(key) = key {
         key.keep(&mut tx, engine, context_id, &answer, now).await?;
@@ -300,18 +305,19 @@ async fn person(
     Ok((user, identifiers))
 }
 
-/// What was found rather than made becomes visible in the context, without belonging to it.
-async fn link(tx: &mut Tx, context: Uuid, written: &[Written], links: Links) -> Result<(), Failure> {
+/// What was found rather than made becomes visible in the context, without belonging to it. `false` when some of it was
+/// cleared meanwhile.
+async fn link(tx: &mut Tx, context: Uuid, written: &[Written], links: Links) -> Result<bool, Failure> {
     let mut targets = links.stored;
     for one in written.iter().filter(|one| one.fate == Fate::Found && one.tenant != 0) {
         if let Some(stored) = &one.stored {
             targets.insert((one.tenant, stored.kind.clone(), stored.id.clone()));
         }
     }
-    if !targets.is_empty() {
-        store::resource::link(tx, context, &targets.into_iter().collect::<Vec<_>>()).await?;
+    if targets.is_empty() {
+        return Ok(true);
     }
-    Ok(())
+    Ok(store::resource::link(tx, context, &targets.into_iter().collect::<Vec<_>>()).await?)
 }
 
 fn answer(engine: &Engine, launch_id: &str, input: &Input, written: &[Written]) -> Value {

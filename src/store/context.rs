@@ -20,7 +20,11 @@ const BIND_OWNER: &str = "update context set owner_user = $2
   where id = $1 and cleared_at is null and (owner_user is null or owner_user = $2)";
 const LOCK_ALIVE: &str = "select 1 from context where id = $1 and cleared_at is null and expires_at > $2 for share";
 const LOCK_FOR_CLEAR: &str = "select poc_client, cleared_at from context where launch_digest = $1 for update";
-const MARK_CLEARED: &str = "update context set cleared_at = $2 where id = $1 and cleared_at is null";
+// What described the launch and its user goes; the row stays for the answer 410.
+const MARK_CLEARED: &str = "with owners as (delete from context_owner where context = $1)
+  update context set cleared_at = $2, patient = null, encounter = null, fhir_context = '{}', fhir_user = null,
+    intent = null, smart_style_url = null, launch_tenant = null
+  where id = $1 and cleared_at is null";
 const EXPIRED: &str = "select id from context where cleared_at is null and expires_at <= $1
   order by expires_at limit $2 for update skip locked";
 

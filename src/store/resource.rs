@@ -49,7 +49,7 @@ const BY_IDENTIFIER: &str = concat!(
      from search_token s join resource r on r.tenant = s.tenant and r.type = s.type and r.id = s.id where ",
     visible!(),
     " and s.tenant in (0, $1) and s.type = $4 and s.param = 'identifier' and s.value = $5
-      and ($6::text is null or s.system = $6) and r.body is not null"
+      and ($6::text is null or s.system = $6) and r.body is not null limit 1000"
 );
 const TAKEN: &str = "select 1 from resource where tenant = $1 and type = $2 and id = $3";
 
@@ -73,6 +73,19 @@ const PUT: &str = "with incoming as (
 const LINK: &str = "insert into context_link (context, tenant, type, id)
   select $1, * from unnest($2::bigint[], $3::text[], $4::text[]) on conflict do nothing";
 
+const LOCK_OWNERS: &str = "select c.id from context c where c.id in (
+    select r.context from resource r
+    join unnest($1::bigint[], $2::text[], $3::text[]) as t (tenant, type, id)
+      on t.tenant = r.tenant and t.type = r.type and t.id = r.id)
+  order by c.id for share";
+const STILL_THERE: &str = "select count(*) from resource r
+  join unnest($1::bigint[], $2::text[], $3::text[]) as t (tenant, type, id)
+    on t.tenant = r.tenant and t.type = r.type and t.id = r.id
+  where r.body is not null";
+const LOCK_HEIRS: &str = "select c.id from context c where c.cleared_at is null and c.id in (
+    select l.context from context_link l join resource r on r.tenant = l.tenant and r.type = l.type and r.id = l.id
+    where r.context = $1 and not r.purged and l.context <> $1)
+  order by c.id for share";
 const HAND_OVER: &str = "with heir as (
     select distinct on (l.tenant, l.type, l.id) l.tenant, l.type, l.id, l.context
     from resource r join context_link l on l.tenant = r.tenant and l.type = r.type and l.id = r.id
@@ -221,21 +234,27 @@ pub async fn put(tx: &mut Tx, versions: &[NewVersion]) -> Result<bool> {
     Ok(done.rows_affected() == versions.len() as u64)
 }
 
-/// Makes resources of another context, or of the PoC itself, visible in `context`: (tenant, type, id).
-pub async fn link(tx: &mut Tx, context: Uuid, targets: &[(i64, String, String)]) -> Result<()> {
-    sqlx::query(LINK)
-        .bind(context)
-        .bind(targets.iter().map(|(tenant, ..)| *tenant).collect::<Vec<_>>())
-        .bind(targets.iter().map(|(_, kind, _)| kind.as_str()).collect::<Vec<_>>())
-        .bind(targets.iter().map(|(.., id)| id.as_str()).collect::<Vec<_>>())
-        .execute(tx.conn())
-        .await?;
-    Ok(())
+/// Makes resources of another context, or of the PoC itself, visible in `context`: (tenant, type, id). `false` when one
+/// of them is gone: its own context was cleared meanwhile, and this transaction must be rolled back.
+pub async fn link(tx: &mut Tx, context: Uuid, targets: &[(i64, String, String)]) -> Result<bool> {
+    let tenants: Vec<_> = targets.iter().map(|(tenant, ..)| *tenant).collect();
+    let kinds: Vec<_> = targets.iter().map(|(_, kind, _)| kind.as_str()).collect();
+    let ids: Vec<_> = targets.iter().map(|(.., id)| id.as_str()).collect();
+    // Waits for a clear that has begun, and lets none begin before this transaction ends.
+    sqlx::query(LOCK_OWNERS).bind(&tenants).bind(&kinds).bind(&ids).fetch_all(tx.conn()).await?;
+    let query = sqlx::query_scalar::<_, i64>(STILL_THERE).bind(&tenants).bind(&kinds).bind(&ids);
+    if usize::try_from(query.fetch_one(tx.conn()).await?) != Ok(targets.len()) {
+        return Ok(false);
+    }
+    sqlx::query(LINK).bind(context).bind(&tenants).bind(&kinds).bind(&ids).execute(tx.conn()).await?;
+    Ok(true)
 }
 
 /// Removes the content of everything the context owns, in every version, and returns (type, id) of each. A resource
 /// that another living context links is handed over to that context instead: its data is still in use there.
 pub async fn purge(tx: &mut Tx, context: Uuid) -> Result<Vec<(String, String)>> {
+    // An heir that is being cleared at this moment is none: its transaction is waited for.
+    sqlx::query(LOCK_HEIRS).bind(context).fetch_all(tx.conn()).await?;
     sqlx::query(HAND_OVER).bind(context).execute(tx.conn()).await?;
     Ok(sqlx::query_as(PURGE).bind(context).fetch_all(tx.conn()).await?)
 }
