@@ -19,7 +19,9 @@ pub fn http_date(at: OffsetDateTime) -> String {
 
 /// Reads a FHIR `instant` (a full date-time with zone).
 pub fn parse(text: &str) -> Option<OffsetDateTime> {
-    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
+    let at = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()?;
+    // At the edges of time some zones lead out of it.
+    at.checked_to_offset(UtcOffset::UTC)
 }
 
 /// Reads an HTTP date in its preferred form.

@@ -53,6 +53,9 @@ pub fn all(resource: &Resource) -> Vec<Found> {
 /// Rewritten are `Reference.reference`, `uri`, `url`, `oid` and `uuid` elements and `href`/`src` in narrative;
 /// `canonical` elements are not (http.html#trules).
 pub fn rewrites(resource: &Resource, targets: &HashMap<String, String>, entry: &str) -> Vec<Edit> {
+    if targets.is_empty() {
+        return Vec::new();
+    }
     let base = rest_base(entry, resource.type_name());
     let mut edits = Vec::new();
     walk(resource.root(), &mut |leaf| {
@@ -90,24 +93,32 @@ fn rest_base<'u>(full_url: &'u str, type_name: &str) -> Option<&'u str> {
     (is_id(id) && base.ends_with('/')).then_some(base)
 }
 
+/// One pass over the text, whatever it holds.
 fn in_narrative(xhtml: &str, targets: &HashMap<String, String>) -> Option<String> {
     let mut out = String::new();
-    let mut rest = xhtml;
-    while let Some(at) = ["href=", "src="].iter().filter_map(|name| Some(rest.find(name)? + name.len())).min() {
-        let (before, value) = rest.split_at(at);
-        out.push_str(before);
-        rest = value;
+    let mut copied = 0;
+    for (at, _) in xhtml.match_indices('=') {
+        if !(xhtml[..at].ends_with("href") || xhtml[..at].ends_with("src")) {
+            continue;
+        }
+        let value = &xhtml[at + 1..];
         let Some(mark) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else { continue };
-        let Some((inner, _)) = value[1..].split_once(mark) else { continue };
-        if let Some(target) = targets.get(inner) {
-            out.push(mark);
+        // No target is longer than this, so a missing end quote costs no scan of the whole rest.
+        let Some(end) = value.bytes().skip(1).take(MAX_URL).position(|byte| byte == mark as u8) else { continue };
+        if let Some(target) = targets.get(&value[1..=end]) {
+            out.push_str(&xhtml[copied..=at + 1]);
             out.push_str(target);
-            rest = &value[1 + inner.len()..];
+            copied = at + 2 + end;
         }
     }
-    out.push_str(rest);
-    (out != xhtml).then_some(out)
+    (copied > 0).then(|| {
+        out.push_str(&xhtml[copied..]);
+        out
+    })
 }
+
+/// Longest URL in narrative that is looked at.
+const MAX_URL: usize = 2048;
 
 #[cfg(test)]
 mod tests {

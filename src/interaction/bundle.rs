@@ -11,7 +11,10 @@
 //! The writes of a transaction are one change set on the write path: the PoC is told of all in one notification. Reads
 //! are checked before and answered after the writes, so that they see them.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+};
 
 use serde_json::{Value, json};
 
@@ -76,7 +79,7 @@ pub async fn process(
         return Err(Failure::TooLarge(Outcome::error(IssueType::TooCostly, text).at("Bundle.entry")));
     }
     match root.str("type").as_deref() {
-        Some("transaction") => transaction(engine, caller, &entries, detail).await,
+        Some("transaction") => transaction(engine, caller, &entries, detail, status).await,
         Some("batch") => Ok(batch(engine, caller, &entries, detail, status).await),
         _ => Err(fault(IssueType::Value, "the Bundle's type is transaction or batch", "Bundle.type")),
     }
@@ -86,20 +89,26 @@ fn fault(code: IssueType, text: impl Into<String>, at: impl Into<String>) -> Fai
     Failure::BadRequest(Outcome::error(code, text).at(at))
 }
 
-async fn transaction(engine: &Engine, caller: &Caller, entries: &[Ref<'_>], detail: Detail) -> Result<String, Failure> {
+async fn transaction(
+    engine: &Engine,
+    caller: &Caller,
+    entries: &[Ref<'_>],
+    detail: Detail,
+    status: StatusOf<'_>,
+) -> Result<String, Failure> {
     let mut wishes = Vec::with_capacity(entries.len());
     let mut full_urls = HashSet::new();
     for (index, entry) in entries.iter().enumerate() {
         let at = format!("Bundle.entry[{index}]");
-        let wish = wish(engine, caller, *entry, &at)?;
-        if let Wish::Write(planned) = &wish {
+        let mut wish = wish(engine, caller, *entry, &at)?;
+        if let Wish::Write(planned) = &mut wish {
             let repeated = planned.full_url.as_ref().is_some_and(|url| !full_urls.insert(url.clone()));
             if repeated {
                 return Err(fault(IssueType::Duplicate, "this fullUrl stands twice", format!("{at}.fullUrl")));
             }
             for found in references(planned) {
                 if let Some((kind, _)) = reference::conditional(&found) {
-                    authorize(caller, Act::Search { kind })?;
+                    planned.lookups.insert(kind.to_owned(), authorize(caller, Act::Search { kind })?);
                 }
             }
         }
@@ -120,10 +129,14 @@ async fn transaction(engine: &Engine, caller: &Caller, entries: &[Ref<'_>], deta
     let mut answers = Vec::with_capacity(wishes.len());
     for wish in &wishes {
         let got = match wish {
-            Wish::Write(_) => Got::Written(Box::new(written.next().ok_or(Failure::Internal)?)),
-            Wish::Read { .. } => look(engine, caller, wish).await?,
+            Wish::Write(_) => Ok(Got::Written(Box::new(written.next().ok_or(Failure::Internal)?))),
+            // The writes are done: what cannot be read now (it was deleted here) is that entry's own answer.
+            Wish::Read { .. } => look(engine, caller, wish).await,
         };
-        answers.push(answer(&engine.base, got, detail));
+        answers.push(match got {
+            Ok(got) => answer(&engine.base, got, detail),
+            Err(failure) => failed(&failure, status),
+        });
     }
     Ok(response("transaction-response", &answers))
 }
@@ -135,10 +148,7 @@ async fn batch(engine: &Engine, caller: &Caller, entries: &[Ref<'_>], detail: De
         let at = format!("Bundle.entry[{index}]");
         answers.push(match alone(engine, caller, *entry, &at, &full_urls).await {
             Ok(got) => answer(&engine.base, got, detail),
-            Err(failure) => {
-                let response = json!({"status": status(&failure), "outcome": failure.outcome().to_json()});
-                format!("{{\"response\":{response}}}")
-            }
+            Err(failure) => failed(&failure, status),
         });
     }
     response("batch-response", &answers)
@@ -222,7 +232,13 @@ fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Result<Wi
             };
             let permit = authorize(caller, act)?;
             let full_url = entry.str("fullUrl").map(Cow::into_owned).filter(|url| !url.is_empty());
-            Ok(Wish::Write(Box::new(Planned { permit, op, full_url, at: Some(at.to_owned()) })))
+            Ok(Wish::Write(Box::new(Planned {
+                permit,
+                op,
+                full_url,
+                at: Some(at.to_owned()),
+                lookups: BTreeMap::new(),
+            })))
         }
         _ => {
             let text = format!("{method} {url} is not supported in Bundles");
@@ -298,6 +314,11 @@ fn answer(base: &str, got: Got, detail: Detail) -> String {
     // The stored text goes in as it is: its numbers keep their digits.
     let resource = if shown { format!(",\"resource\":{}", stored.body) } else { String::new() };
     format!("{{\"fullUrl\":{full_url}{resource},\"response\":{response}}}")
+}
+
+fn failed(failure: &Failure, status: StatusOf<'_>) -> String {
+    let response = json!({"status": status(failure), "outcome": failure.outcome().to_json()});
+    format!("{{\"response\":{response}}}")
 }
 
 fn response(kind: &str, answers: &[String]) -> String {

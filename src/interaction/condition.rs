@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Longest value of a condition, in bytes.
+const MAX_VALUE: usize = 1024;
+
 /// A parsed condition: every part must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
@@ -47,7 +50,9 @@ impl Condition {
             };
             let usable = match parameter {
                 Parameter::Id => is_id(&value),
-                Parameter::Identifier => !value.is_empty() && value != "|" && !value.contains(','),
+                Parameter::Identifier => {
+                    !value.is_empty() && value != "|" && !value.contains(',') && value.len() <= MAX_VALUE
+                }
             };
             if !usable {
                 let text = format!("'{value}' is not one value of {name}, such as system|value");

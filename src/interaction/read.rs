@@ -63,6 +63,15 @@ pub(super) async fn visible(
     {
         return Err(Failure::NotFound);
     }
+    // A deleted resource is judged by what it was.
+    if row.body.is_none() && !row.purged && permit.is_limited() {
+        let last = store::history(conn, &row, None, 1).await?.into_iter().find_map(|version| version.body);
+        if let Some(last) = last
+            && !permit.shows(&parsed(engine, &last)?, id, &engine.base)
+        {
+            return Err(Failure::NotFound);
+        }
+    }
     Ok(row)
 }
 

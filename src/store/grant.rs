@@ -20,6 +20,9 @@ const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.ten
   where g.id = $1 and g.revoked_at is null and g.expires_at > $2 and c.enabled
     and (g.user_id is null or u.enabled)
     and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2))";
+const WAS_REVOKED: &str = "select exists (select 1 from grant_row where id = $1 and revoked_at is not null)
+    or exists (select 1 from client where client_id = $2 and not enabled)
+    or exists (select 1 from user_account where id = $3 and not enabled)";
 const DETAILS: &str =
     "select client_id, user_id, context_id, scope, session_digest, auth_time, nonce from grant_row where id = $1";
 const EXTEND: &str = "update grant_row set expires_at = greatest(expires_at, $2) where id = $1";
@@ -265,4 +268,9 @@ pub async fn use_refresh(tx: &mut Tx, digest: &[u8], now: OffsetDateTime) -> Res
 /// Removes grants that expired before `before`, with their codes and refresh tokens.
 pub async fn sweep(tx: &mut Tx, before: OffsetDateTime) -> Result<u64> {
     Ok(sqlx::query(SWEEP).bind(before).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Whether a grant was taken back, by itself or with its client or user. One that ran out, or is gone, was not.
+pub async fn was_revoked(conn: &mut PgConnection, grant: Uuid, client: &str, user: Option<Uuid>) -> Result<bool> {
+    Ok(sqlx::query_scalar(WAS_REVOKED).bind(grant).bind(client).bind(user).fetch_one(conn).await?)
 }

@@ -12,7 +12,8 @@ const LOCK: &str = "insert into write_lock (tenant, key, intent) select $1, k, $
   on conflict do nothing";
 const UNLOCK: &str = "delete from write_lock where tenant = $1 and key = any($2)";
 // Leave to be told ends with the client's registration.
-const SUBSCRIBERS: &str = "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch
+const SUBSCRIBERS: &str =
+    "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch, true as active
   from subscription where client_id = $1 and status = 'active' and deleted_at is null
     and (ends_at is null or ends_at > $2)
     and exists (select 1 from client c where c.client_id = $1 and c.enabled)
@@ -36,8 +37,9 @@ const ADVANCE: &str = "update subscription s set last_event = n.last_event
   from unnest($2::text[], $3::bigint[]) as n (id, last_event) where s.tenant = $1 and s.id = n.id";
 const TAKE_LEASE: &str = "update subscription set lease_owner = $3, lease_until = $4, lease_epoch = lease_epoch + 1
   where tenant = $1 and id = any($2)";
-const HOLDS: &str = "select id, lease_epoch from subscription
-  where tenant = $1 and id = any($2) and lease_owner = $3 order by id for update";
+const HOLDS: &str = "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch,
+    status = 'active' and deleted_at is null and (ends_at is null or ends_at > $4) as active
+  from subscription where tenant = $1 and id = any($2) and lease_owner = $3 order by id for update";
 const EXTEND: &str = "update subscription set lease_until = $4 where tenant = $1 and id = any($2) and lease_owner = $3";
 const RELEASE: &str = "update subscription set lease_owner = null, lease_until = null
   where tenant = $1 and id = any($2) and lease_owner = $3";
@@ -105,16 +107,16 @@ const ORPHANS: &str = concat!(
     " order by 1, 2"
 );
 const LOCK_ORPHAN: &str = concat!(
-    "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch from subscription s
+    "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch,
+       status = 'active' and deleted_at is null and (ends_at is null or ends_at > $1) as active from subscription s
      where s.tenant = $3 and s.id = $4 and ",
     abandoned!(),
     " for update"
 );
-const SUBSCRIPTION_FOR_LEASE: &str =
-    "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch
-  from subscription where tenant = $1 and id = any($2) order by id for update";
-const OF_INTENT: &str =
-    "select distinct subscription from event where intent = any($1) and state = 'waiting' order by 1";
+const LOCK_FREE: &str = "select tenant, id, spec, headers, last_event, lease_owner, lease_until, lease_epoch,
+    status = 'active' and deleted_at is null and (ends_at is null or ends_at > $3) as active
+  from subscription where tenant = $1 and id = any($2)
+    and (lease_owner is null or lease_until is null or lease_until < $3) order by id for update skip locked";
 
 /// A Subscription as the write path needs it.
 #[derive(Clone, Debug, sqlx::FromRow)]
@@ -130,6 +132,8 @@ pub struct Subscriber {
     pub lease_owner: Option<Uuid>,
     pub lease_until: Option<OffsetDateTime>,
     pub lease_epoch: i64,
+    /// Active, not ended, not deleted: it may be sent to.
+    pub active: bool,
 }
 
 impl Subscriber {
@@ -209,9 +213,14 @@ pub async fn has_subscriber(conn: &mut PgConnection, poc_client: &str, now: Offs
     Ok(sqlx::query_scalar(HAS_SUBSCRIBER).bind(poc_client).bind(now).fetch_one(conn).await?)
 }
 
-/// Subscriptions by id, locked in a fixed order.
-pub async fn lock_subscribers(tx: &mut Tx, tenant: i64, ids: &[String]) -> Result<Vec<Subscriber>> {
-    Ok(sqlx::query_as(SUBSCRIPTION_FOR_LEASE).bind(tenant).bind(ids).fetch_all(tx.conn()).await?)
+/// Those of these Subscriptions that nobody delivers to and nobody else has locked, locked.
+pub async fn lock_free_subscribers(
+    tx: &mut Tx,
+    tenant: i64,
+    ids: &[String],
+    now: OffsetDateTime,
+) -> Result<Vec<Subscriber>> {
+    Ok(sqlx::query_as(LOCK_FREE).bind(tenant).bind(ids).bind(now).fetch_all(tx.conn()).await?)
 }
 
 /// Whether events of these Subscriptions wait already.
@@ -278,9 +287,15 @@ pub async fn take_lease(tx: &mut Tx, tenant: i64, ids: &[String], owner: Uuid, u
     Ok(())
 }
 
-/// The epochs of those Subscriptions that `owner` still holds, locked: (id, epoch).
-pub async fn held(tx: &mut Tx, tenant: i64, ids: &[String], owner: Uuid) -> Result<Vec<(String, i64)>> {
-    Ok(sqlx::query_as(HOLDS).bind(tenant).bind(ids).bind(owner).fetch_all(tx.conn()).await?)
+/// Those Subscriptions that `owner` still holds, as they are now, locked.
+pub async fn held(
+    tx: &mut Tx,
+    tenant: i64,
+    ids: &[String],
+    owner: Uuid,
+    now: OffsetDateTime,
+) -> Result<Vec<Subscriber>> {
+    Ok(sqlx::query_as(HOLDS).bind(tenant).bind(ids).bind(owner).bind(now).fetch_all(tx.conn()).await?)
 }
 
 /// Holds on to the leases until `until`.
@@ -298,11 +313,6 @@ pub async fn release_lease(tx: &mut Tx, tenant: i64, ids: &[String], owner: Uuid
 /// The next intents that wait for these Subscriptions, in the order of their staging.
 pub async fn next(tx: &mut Tx, tenant: i64, subscriptions: &[String], limit: i64) -> Result<Vec<Uuid>> {
     Ok(sqlx::query_scalar(NEXT).bind(tenant).bind(subscriptions).bind(limit).fetch_all(tx.conn()).await?)
-}
-
-/// All Subscriptions for which these intents wait.
-pub async fn subscriptions_of(tx: &mut Tx, intents: &[Uuid]) -> Result<Vec<String>> {
-    Ok(sqlx::query_scalar(OF_INTENT).bind(intents).fetch_all(tx.conn()).await?)
 }
 
 /// An intent with its changes and numbers; `None` when it has ended.

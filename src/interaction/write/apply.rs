@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{
     End, audited,
@@ -35,51 +36,62 @@ pub(super) enum Next {
 
 /// Ends what was answered. With `choose`, picks the next batch or gives the leases up, in the same transaction: whoever
 /// stages later finds the Subscriptions free, whoever staged before is in the batch.
+///
+/// While the database is away everything is left to recovery. A failure that would come again is not: the intents are
+/// then ended one by one, and one that cannot be stored even alone is withdrawn, visibly, rather than block the rest.
 pub(super) async fn apply(engine: &Engine, lease: &mut Lease, answers: Vec<Answer>, choose: bool) -> Next {
-    let ids: Vec<_> = answers.iter().map(|answer| answer.loaded.intent.id).collect();
-    match transaction(engine, lease, &answers, choose).await {
-        Ok(Some((ends, next))) => {
-            for (id, end) in ids.into_iter().zip(ends) {
-                engine.waiters.tell(id, end);
-            }
-            next
+    let failure = match transaction(engine, lease, &answers, choose).await {
+        Ok(next) => return next,
+        Err(failure) => failure,
+    };
+    if answers.is_empty() || matches!(failure, Failure::Unavailable(_)) {
+        return leave(engine, &answers, &failure);
+    }
+    for answer in &answers {
+        let alone = std::slice::from_ref(answer);
+        let ended = match transaction(engine, lease, alone, false).await {
+            Err(failure) if !matches!(failure, Failure::Unavailable(_)) => give_up(engine, lease, answer).await,
+            other => other,
+        };
+        match ended {
+            Ok(Next::Nothing) => return Next::Nothing,
+            Ok(_) => {}
+            Err(failure) => return leave(engine, alone, &failure),
         }
-        Ok(None) => {
-            tracing::warn!(tenant = lease.tenant, "a lease was lost; its new holder finishes the intents");
-            Next::Nothing
-        }
-        Err(failure) => {
-            tracing::error!(?failure, "APPLY failed; recovery will finish the intents");
-            for id in ids {
-                engine.waiters.tell(id, Err(open()));
-            }
-            Next::Nothing
-        }
+    }
+    match transaction(engine, lease, &[], choose).await {
+        Ok(next) => next,
+        Err(failure) => leave(engine, &[], &failure),
     }
 }
 
-async fn transaction(
-    engine: &Engine,
-    lease: &mut Lease,
-    answers: &[Answer],
-    choose: bool,
-) -> Result<Option<(Vec<End>, Next)>, Failure> {
+fn leave(engine: &Engine, answers: &[Answer], failure: &Failure) -> Next {
+    tracing::error!(?failure, "APPLY failed; recovery will finish the intents");
+    for answer in answers {
+        engine.waiters.tell(answer.loaded.intent.id, Err(open()));
+    }
+    Next::Nothing
+}
+
+/// One transaction: ends, and what is next. Requests are told after its commit only. [`Next::Nothing`] when the lease
+/// was lost: its new holder finishes.
+async fn transaction(engine: &Engine, lease: &mut Lease, answers: &[Answer], choose: bool) -> Result<Next, Failure> {
     let now = engine.now();
     let mut tx = store::begin(&engine.pool).await?;
     if !still_held(&mut tx, engine, lease).await? {
-        return Ok(None);
+        tracing::warn!(tenant = lease.tenant, "a lease was lost; its new holder finishes the intents");
+        return Ok(Next::Nothing);
     }
-    let mut ends = Vec::with_capacity(answers.len());
+    let mut ends: Vec<(Uuid, End)> = Vec::with_capacity(answers.len());
     for answer in answers {
-        ends.push(end(&mut tx, engine, answer, now).await?);
+        ends.push((answer.loaded.intent.id, end(&mut tx, engine, answer, now).await?));
     }
-    let until = now + engine.config.delivery.lease;
     let stuck = answers.iter().any(|answer| answer.acknowledged().is_empty() && recover::must_wait(answer, now));
     let next = if stuck {
-        shed(&mut tx, engine, lease).await?;
+        shed(&mut tx, engine, lease, &mut ends).await?;
         Next::Nothing
     } else if choose {
-        pick(&mut tx, engine, lease, now).await?
+        pick(&mut tx, engine, lease, now, &mut ends).await?
     } else {
         Next::Again
     };
@@ -87,17 +99,46 @@ async fn transaction(
     if matches!(next, Next::Nothing) {
         intent::release_lease(&mut tx, lease.tenant, &own, engine.process).await?;
     } else {
+        let until = now + engine.config.delivery.lease;
         intent::extend_lease(&mut tx, lease.tenant, &own, engine.process, until).await?;
     }
     tx.commit().await?;
-    Ok(Some((ends, next)))
+    for (id, end) in ends {
+        engine.waiters.tell(id, end);
+    }
+    Ok(next)
 }
 
-/// Whether no other holder took over meanwhile: then this one must not apply anything.
-async fn still_held(tx: &mut Tx, engine: &Engine, lease: &Lease) -> Result<bool, Failure> {
-    let held = intent::held(tx, lease.tenant, &lease.ids(), engine.process).await?;
-    Ok(held.len() == lease.held.len()
-        && held.iter().all(|(id, epoch)| lease.held.get(id).is_some_and(|(own, _)| own == epoch)))
+/// An intent that cannot be stored: its numbers are withdrawn and its Subscriptions go to `error`, so that the PoC
+/// learns of it.
+async fn give_up(engine: &Engine, lease: &mut Lease, answer: &Answer) -> Result<Next, Failure> {
+    let now = engine.now();
+    let intent = &answer.loaded.intent;
+    tracing::error!(intent = %intent.id, "an intent cannot be stored and is withdrawn");
+    let mut tx = store::begin(&engine.pool).await?;
+    if !still_held(&mut tx, engine, lease).await? {
+        return Ok(Next::Nothing);
+    }
+    drop_sent(&mut tx, answer).await?;
+    for id in answer.said.keys() {
+        let reason = "a change that was told could not be stored; it did not happen";
+        subscription::fail(&mut tx, engine, intent.tenant, id, reason, now).await?;
+    }
+    tx.commit().await?;
+    engine.waiters.tell(intent.id, Err(Failure::Internal));
+    Ok(Next::Again)
+}
+
+/// Whether no other holder took over meanwhile: then this one must not apply anything. What is known of the held
+/// Subscriptions is read anew: their owner may have changed them.
+async fn still_held(tx: &mut Tx, engine: &Engine, lease: &mut Lease) -> Result<bool, Failure> {
+    let rows = intent::held(tx, lease.tenant, &lease.ids(), engine.process, engine.now()).await?;
+    let held = rows.len() == lease.held.len()
+        && rows.iter().all(|row| lease.held.get(&row.id).is_some_and(|(epoch, _)| *epoch == row.lease_epoch));
+    if held {
+        lease.held = rows.into_iter().map(|row| (row.id.clone(), (row.lease_epoch, row))).collect();
+    }
+    Ok(held)
 }
 
 /// Ends one intent: applied, withdrawn, or (after a takeover, while the PoC is away) left for a later try.
@@ -120,7 +161,8 @@ async fn end(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime)
         drop_sent(tx, answer).await?;
         return Ok(Err(cleared()));
     }
-    if grant::live(tx.conn(), intent.grant_id, now).await?.is_none() {
+    // Only what was taken back counts: that a token ran out while the PoC was answering undoes nothing.
+    if grant::was_revoked(tx.conn(), intent.grant_id, &intent.client_id, intent.user_id).await? {
         drop_sent(tx, answer).await?;
         return Ok(Err(Failure::Ended));
     }
@@ -153,7 +195,7 @@ async fn refuse(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTi
     let intent = &answer.loaded.intent;
     for (id, said) in &answer.said {
         match said {
-            Delivery::NeverSent { .. } if !answer.loaded.resumed => {
+            Delivery::NeverSent { .. } if !answer.loaded.resumed && !answer.loaded.sent => {
                 intent::give_back(tx, intent.tenant, id, intent.id).await?;
             }
             Delivery::Unknown { reason } => {
@@ -220,49 +262,76 @@ fn audit_entry(intent: &Intent) -> audit::Entry<'_> {
 }
 
 /// The next batch, marked as sending; Subscriptions that it needs and that are free are taken as well.
-async fn pick(tx: &mut Tx, engine: &Engine, lease: &mut Lease, now: OffsetDateTime) -> Result<Next, Failure> {
+async fn pick(
+    tx: &mut Tx,
+    engine: &Engine,
+    lease: &mut Lease,
+    now: OffsetDateTime,
+    ends: &mut Vec<(Uuid, End)>,
+) -> Result<Next, Failure> {
+    loop {
+        let before = lease.held.len();
+        let batch = gather(tx, engine, lease, now, ends).await?;
+        // A Subscription just taken may have an older queue of its own, which goes first.
+        if lease.held.len() > before {
+            continue;
+        }
+        if batch.is_empty() {
+            return Ok(Next::Nothing);
+        }
+        intent::mark_sending(tx, &intent_ids(&batch)).await?;
+        return Ok(Next::Batch(batch));
+    }
+}
+
+async fn gather(
+    tx: &mut Tx,
+    engine: &Engine,
+    lease: &mut Lease,
+    now: OffsetDateTime,
+    ends: &mut Vec<(Uuid, End)>,
+) -> Result<Vec<Loaded>, Failure> {
     let mut batch: Vec<Loaded> = Vec::new();
     for id in intent::next(tx, lease.tenant, &lease.ids(), LOOK_AHEAD).await? {
         let Some(loaded) = recover::load(tx, engine, id).await? else { continue };
         if !loaded.resumed && (loaded.intent.orphaned || loaded.intent.deadline < now) {
-            let failure = expired(tx, &loaded).await?;
-            engine.waiters.tell(id, Err(failure));
+            ends.push((id, Err(expired(tx, lease, &loaded).await?)));
             continue;
         }
-        if !take_all(tx, engine, lease, &loaded, now).await? || !fits(engine, lease, &batch, &loaded) {
+        let missing = loaded.subscriptions().into_iter().any(|id| !lease.held.contains_key(id));
+        if missing {
+            if batch.is_empty() {
+                take_all(tx, engine, lease, &loaded, now).await?;
+            }
             break;
         }
         // What another holder may have sent goes alone: with the same numbers and content as then.
-        let alone = loaded.resumed;
-        if alone && !batch.is_empty() {
+        if (loaded.resumed && !batch.is_empty()) || !fits(engine, lease, &batch, &loaded) {
             break;
         }
+        let alone = loaded.resumed;
         batch.push(loaded);
         if alone {
             break;
         }
     }
-    if batch.is_empty() {
-        return Ok(Next::Nothing);
-    }
-    intent::mark_sending(tx, &intent_ids(&batch)).await?;
-    Ok(Next::Batch(batch))
+    Ok(batch)
 }
 
 /// Behind an intent that waits for an unreachable PoC nothing can be delivered: what was never sent is dropped.
-async fn shed(tx: &mut Tx, engine: &Engine, lease: &Lease) -> Result<(), Failure> {
+async fn shed(tx: &mut Tx, engine: &Engine, lease: &Lease, ends: &mut Vec<(Uuid, End)>) -> Result<(), Failure> {
     for id in intent::next(tx, lease.tenant, &lease.ids(), LOOK_AHEAD).await? {
         if let Some(loaded) = recover::load(tx, engine, id).await?.filter(|loaded| !loaded.resumed) {
-            let failure = expired(tx, &loaded).await?;
-            engine.waiters.tell(id, Err(failure));
+            ends.push((id, Err(expired(tx, lease, &loaded).await?)));
         }
     }
     Ok(())
 }
 
 /// It waited too long behind others, or nobody waits for it any more; it was never sent.
-async fn expired(tx: &mut Tx, loaded: &Loaded) -> Result<Failure, Failure> {
-    for id in loaded.subscriptions() {
+async fn expired(tx: &mut Tx, lease: &Lease, loaded: &Loaded) -> Result<Failure, Failure> {
+    // Numbers of Subscriptions that another holder has locked are withdrawn, not waited for.
+    for id in loaded.subscriptions().into_iter().filter(|id| lease.held.contains_key(*id)) {
         intent::give_back(tx, loaded.intent.tenant, id, loaded.intent.id).await?;
     }
     let told: Vec<_> = loaded.subscriptions().into_iter().map(ToOwned::to_owned).collect();
@@ -272,26 +341,25 @@ async fn expired(tx: &mut Tx, loaded: &Loaded) -> Result<Failure, Failure> {
     Ok(Failure::Unavailable(Outcome::error(IssueType::Transient, text)))
 }
 
+/// Takes the Subscriptions that an intent needs, if all of them are free.
 async fn take_all(
     tx: &mut Tx,
     engine: &Engine,
     lease: &mut Lease,
     loaded: &Loaded,
     now: OffsetDateTime,
-) -> Result<bool, Failure> {
+) -> Result<(), Failure> {
     let missing: Vec<String> =
         loaded.subscriptions().into_iter().filter(|id| !lease.held.contains_key(*id)).map(ToOwned::to_owned).collect();
-    if missing.is_empty() {
-        return Ok(true);
-    }
-    let rows = intent::lock_subscribers(tx, lease.tenant, &missing).await?;
-    if rows.len() != missing.len() || !rows.iter().all(|row| row.is_free(now)) {
-        return Ok(false);
+    // Rows that others have locked are passed over: waiting for them while holding own ones could be a deadlock.
+    let rows = intent::lock_free_subscribers(tx, lease.tenant, &missing, now).await?;
+    if rows.len() != missing.len() {
+        return Ok(());
     }
     let until = now + engine.config.delivery.lease;
     intent::take_lease(tx, lease.tenant, &missing, engine.process, until).await?;
     lease.held.extend(Lease::taken(lease.tenant, &rows).held);
-    Ok(true)
+    Ok(())
 }
 
 /// Whether one notification to each Subscription can carry this intent as well.

@@ -23,6 +23,8 @@ pub(super) struct Loaded {
     pub events: Vec<Numbered>,
     /// Taken over from another holder: its bytes may have left before.
     pub resumed: bool,
+    /// Its bytes have left, in a notification that was refused as a whole.
+    pub sent: bool,
 }
 
 impl Loaded {
@@ -96,7 +98,7 @@ pub(super) async fn drain(engine: Engine, mut lease: Lease, first: Vec<Loaded>) 
             Some(batch) => match together(&engine, &lease, batch).await {
                 Round::Answered(answers) => answers,
                 Round::OneByOne(batch) => {
-                    waiting.extend(batch.into_iter().map(|loaded| vec![loaded]));
+                    waiting.extend(batch.into_iter().map(|loaded| vec![Loaded { sent: true, ..loaded }]));
                     continue;
                 }
             },

@@ -63,12 +63,14 @@ pub struct Planned {
     pub full_url: Option<String>,
     /// FHIRPath of the entry, for issues: `Bundle.entry[2]`.
     pub at: Option<String>,
+    /// By type: the leave under which conditional references are looked up.
+    pub lookups: BTreeMap<String, Permit>,
 }
 
 impl Planned {
     /// A write that is no Bundle entry.
     pub const fn alone(permit: Permit, op: Op) -> Self {
-        Self { permit, op, full_url: None, at: None }
+        Self { permit, op, full_url: None, at: None, lookups: BTreeMap::new() }
     }
 }
 
@@ -180,6 +182,8 @@ async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Resul
         return Err(Failure::Ended);
     }
     if !keys.lock(&mut tx, intent).await? {
+        // Whether a key is held may be told only of what this caller may see.
+        look_first(&mut tx, engine, planned).await?;
         return Ok(Attempt::Locked);
     }
     let (planned, mut accepted) = subscription::accept::accept(&mut tx, engine, planned, now).await?;
@@ -197,6 +201,21 @@ async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Resul
     tx.commit().await?;
     accepted.begin(engine);
     Ok(Attempt::Done(resolved.written))
+}
+
+/// Answers at once what does not depend on the holder of the keys: a resource that is not there for this caller.
+async fn look_first(tx: &mut Tx, engine: &Engine, planned: &[Planned]) -> Result<(), Failure> {
+    for plan in planned {
+        let (kind, id) = match &plan.op {
+            Op::Create { .. } => continue,
+            Op::Update { id, resource, .. } => (resource.type_name(), id),
+            Op::Delete { kind, id, .. } => (kind.as_str(), id),
+        };
+        if store::resource::current(tx.conn(), plan.permit.visible(), kind, id).await?.is_none() {
+            resolve(tx, engine, std::slice::from_ref(plan), engine.now()).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes resolved changes in the caller's transaction, which the caller commits, and frees their keys.
@@ -226,7 +245,13 @@ impl Keys {
         for plan in planned {
             let key = match &plan.op {
                 Op::Create { condition: None, .. } => continue,
-                Op::Create { condition: Some(condition), .. } => condition.lock_key(),
+                // Equal conditions fight where they look at the same data: within one launch, or one PoC.
+                Op::Create { condition: Some(condition), .. } => {
+                    let visible = plan.permit.visible();
+                    let launch = visible.context.map(|context| context.to_string());
+                    let among = launch.or_else(|| visible.poc_client.clone()).unwrap_or_default();
+                    format!("{among} {}", condition.lock_key())
+                }
                 Op::Update { id, resource, .. } => format!("{}/{id}", resource.type_name()),
                 Op::Delete { kind, id, .. } => format!("{kind}/{id}"),
             };

@@ -32,7 +32,8 @@ pub async fn recover(engine: &Engine) -> Result<usize, Failure> {
     for (tenant, id) in orphans {
         if let Some(lease) = take(engine, tenant, id).await? {
             taken += 1;
-            deliver::drain(engine.clone(), lease, Vec::new()).await;
+            // One PoC that is away or busy does not keep the others waiting.
+            tokio::spawn(deliver::drain(engine.clone(), lease, Vec::new()));
         }
     }
     Ok(taken)
@@ -69,7 +70,7 @@ pub(super) async fn load(tx: &mut Tx, engine: &Engine, id: Uuid) -> Result<Optio
         });
     }
     let resumed = intent.state == "sending";
-    Ok(Some(Loaded { intent, changes, events, resumed }))
+    Ok(Some(Loaded { intent, changes, events, resumed, sent: false }))
 }
 
 /// Whether a taken-over intent must go on waiting: its first delivery may have arrived, and the PoC cannot be asked.

@@ -22,6 +22,9 @@ use crate::{
     subscription::change::{Change, Method},
 };
 
+/// Longest identifier (system and value together, in bytes) that the index takes.
+const MAX_IDENTIFIER: usize = 1024;
+
 /// Final changes: their ids, versions and content will not change any more.
 #[derive(Debug, Default)]
 pub struct Resolved {
@@ -263,7 +266,8 @@ async fn conditional_references(
                 continue;
             }
             let condition = Condition::parse(kind, query).map_err(|failure| located(failure, plan))?;
-            let matches = condition.matches(tx, &plan.permit, engine).await?;
+            let permit = plan.lookups.get(kind).unwrap_or(&plan.permit);
+            let matches = condition.matches(tx, permit, engine).await?;
             let [row] = matches.as_slice() else {
                 let text = format!("the reference {} matches {} resources, not one", found.reference, matches.len());
                 let code = if matches.is_empty() { IssueType::NotFound } else { IssueType::MultipleMatches };
@@ -322,6 +326,7 @@ fn finish(
     if !plan.permit.may_write(&after, &change.id, &engine.base) {
         return Err(outside_compartment());
     }
+    check_identifiers(&after)?;
     let body = after.stamped(&change.id, version, now);
     let stored =
         Stored { kind: after.type_name().to_owned(), id: change.id.clone(), version, updated: now, body: body.clone() };
@@ -331,6 +336,17 @@ fn finish(
     change.body = Some(body);
     resolved.changes.push(change);
     Ok(Written { fate, stored: Some(stored), tenant, advice: Vec::new() })
+}
+
+/// Refuses what the index could not hold before anybody is told of it.
+fn check_identifiers(resource: &Resource) -> Result<(), Failure> {
+    let too_long = |(system, value): &(String, String)| system.len() + value.len() > MAX_IDENTIFIER;
+    if resource.identifiers().iter().any(too_long) {
+        let text = format!("an identifier's system and value have at most {MAX_IDENTIFIER} bytes together");
+        let at = format!("{}.identifier", resource.type_name());
+        return Err(Failure::Unprocessable(Outcome::error(IssueType::TooLong, text).at(at)));
+    }
+    Ok(())
 }
 
 fn rewritten(

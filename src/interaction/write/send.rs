@@ -28,6 +28,10 @@ pub(super) async fn send(engine: &Engine, subscriber: &Subscriber, batch: &[&Loa
         Ok(spec) => spec,
         Err(error) => return Delivery::NeverSent { reason: error.to_string() },
     };
+    if !subscriber.active {
+        let text = "the Subscription is not active any more".to_owned();
+        return Delivery::Refused { status: 503, text: Some(text) };
+    }
     let headers = match &subscriber.headers {
         None => Headers::default(),
         Some(sealed) => match Headers::open(&engine.sealer, subscriber.tenant, &subscriber.id, sealed) {

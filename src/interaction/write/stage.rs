@@ -100,7 +100,7 @@ pub(super) async fn finish(engine: &Engine, tx: Tx, staged: Staged, changes: Vec
     }
     if free {
         let lease = deliver::Lease::taken(intent.tenant, &told.subscribers);
-        let loaded = deliver::Loaded { intent, changes, events: told.events, resumed: false };
+        let loaded = deliver::Loaded { intent, changes, events: told.events, resumed: false, sent: false };
         let first = if at_once { vec![loaded] } else { Vec::new() };
         tokio::spawn(deliver::drain(engine.clone(), lease, first));
     }
@@ -184,9 +184,11 @@ async fn wait(
             // The process that delivers is another one, or it stopped before it could tell.
             Err(_) => look = LOOK_EVERY,
         }
-        if let Some(end) = ended_elsewhere(engine, intent, context).await {
+        if let Some(elsewhere) = ended_elsewhere(engine, intent, context).await {
+            // It may have been told here while the store was looked at: that says more.
+            let told = end.try_recv();
             engine.waiters.forget(intent);
-            return end;
+            return told.unwrap_or(elsewhere);
         }
         if Instant::now() >= give_up {
             engine.waiters.forget(intent);
