@@ -165,4 +165,14 @@ mod tests {
         assert_eq!(rewrites(&resource, &targets, "urn:uuid:2").len(), 0);
         assert_eq!(all(&resource)[0].path, "Observation.subject.reference");
     }
+
+    #[test]
+    fn a_hostile_narrative_costs_no_more_than_its_size() {
+        let targets = HashMap::from([("urn:uuid:1".to_owned(), "Patient/9".to_owned())]);
+        for piece in ["href=", "href=\"", "src='", "=", "href=\"urn:uuid:2\""] {
+            assert_eq!(in_narrative(&piece.repeat(2_000_000 / piece.len()), &targets), None);
+        }
+        let two = "<a href='urn:uuid:1'/><img src=\"urn:uuid:1\"/>é";
+        assert_eq!(in_narrative(two, &targets).unwrap(), "<a href='Patient/9'/><img src=\"Patient/9\"/>é");
+    }
 }

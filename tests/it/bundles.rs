@@ -275,3 +275,39 @@ async fn prefer_decides_the_bodies_of_entries() {
     assert!(with("return=minimal").await["entry"][0].get("resource").is_none());
     assert_eq!(with("return=representation").await["entry"][0]["resource"]["name"], "a");
 }
+
+#[tokio::test]
+async fn a_read_of_what_the_transaction_deleted_is_that_entrys_own_answer() {
+    let (_server, service) = service().await;
+    let path = format!("Organization/{}", service.post("Organization", &organization("one")).await.expect(201).id());
+    let input = bundle(
+        "transaction",
+        &[
+            entry("", "GET", &path, None),
+            entry("", "DELETE", &path, None),
+            entry("urn:uuid:a", "POST", "Organization", Some(&organization("two"))),
+        ],
+    );
+    let answer = service.post("", &input).await.expect(200);
+    assert_eq!(statuses(&answer), ["410", "204", "201"]);
+    service.get(&location(&answer, 2)).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_conditional_reference_needs_leave_to_search() {
+    let (server, service) = service().await;
+    let mut parent = organization("parent");
+    parent["identifier"] = json!([{"system": "s", "value": "1"}]);
+    service.post("Organization", &parent).await.expect(201);
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    server.user("user", 7).await;
+    let launch = poc.launch(&SetContext::patient("Smith").build()).await;
+    let app = server.app("app").await;
+    let mut observation = observation(launch.first("Patient"), "x");
+    observation["performer"] = json!([{"reference": "Organization?identifier=s|1"}]);
+    let input = bundle("transaction", &[entry("urn:uuid:o", "POST", "Observation", Some(&observation))]);
+    let narrow = app.launch_with(&launch.id, "user", "launch user/Observation.c").await.unwrap();
+    narrow.post("", &input).await.expect_issue(403, "forbidden");
+    let wide = app.launch_with(&launch.id, "user", "launch user/Observation.c user/Organization.s").await.unwrap();
+    wide.post("", &input).await.expect(200);
+}

@@ -311,3 +311,45 @@ async fn only_an_audit_row_with_ids_remains() {
     assert!(rows.iter().any(|row| row.contains("context-set")), "{rows:#?}");
     assert!(rows.iter().all(|row| !row.contains("Smith") && !row.contains(&scene.launch.id)), "{rows:#?}");
 }
+
+#[tokio::test]
+async fn contexts_that_share_a_resource_and_are_cleared_at_once_leave_nothing() {
+    let server = TestServer::start().await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    let mut jane = patient("Smith");
+    jane["identifier"] = json!([{"system": "s", "value": "1"}]);
+    let input = SetContext::default()
+        .reference("patient", "urn:uuid:p")
+        .entry_if_none_exist("urn:uuid:p", &jane, "identifier=s|1")
+        .build();
+    for _ in 0..8 {
+        let (first, second) = (poc.launch(&input).await, poc.launch(&input).await);
+        assert_eq!(first.first("Patient"), second.first("Patient"));
+        let (one, other) = tokio::join!(poc.clear(&first.id), poc.clear(&second.id));
+        one.expect(200);
+        other.expect(200);
+        poc.get(first.first("Patient")).await.expect(410);
+    }
+    assert_eq!(server.count("select count(*) from resource where type = 'Patient' and body is not null").await, 0);
+}
+
+#[tokio::test]
+async fn a_launch_never_links_what_is_just_being_cleared() {
+    let server = TestServer::start().await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    let mut jane = patient("Smith");
+    jane["identifier"] = json!([{"system": "s", "value": "1"}]);
+    let input = SetContext::default()
+        .reference("patient", "urn:uuid:p")
+        .entry_if_none_exist("urn:uuid:p", &jane, "identifier=s|1")
+        .build();
+    for _ in 0..8 {
+        let first = poc.launch(&input).await;
+        let (cleared, second) = tokio::join!(poc.clear(&first.id), poc.launch(&input));
+        cleared.expect(200);
+        // Handed over or made anew: the launch has its patient.
+        poc.get(second.first("Patient")).await.expect(200);
+        poc.clear(&second.id).await.expect(200);
+        poc.get(second.first("Patient")).await.expect(410);
+    }
+}

@@ -616,3 +616,33 @@ async fn until<F: Future<Output = bool>>(so: impl Fn() -> F) {
         assert!(begun.elapsed() < crate::support::receiver::PATIENCE, "it never became so");
     }
 }
+
+#[tokio::test]
+async fn what_could_not_be_stored_is_refused_before_anybody_is_told() {
+    let scene = scene().await;
+    let mut long = scene.observation("long");
+    // Random enough that no compression makes it fit into the index.
+    let value: String = (0..90).map(|_| sofa::id::random_token()).collect();
+    long["identifier"] = json!([{"system": "s", "value": value}]);
+    scene.app.post("Observation", &long).await.expect_issue(422, "too-long");
+    assert_eq!(scene.receiver.events().len(), 0);
+    scene.write("after it").await.expect(201);
+    assert_eq!(scene.receiver.wait_for(1).await[0].numbers(), [1]);
+}
+
+#[tokio::test]
+async fn a_token_that_runs_out_while_the_poc_answers_undoes_nothing() {
+    let scene = scene_with("[oauth]\naccess_token_ttl = \"1h\"\n[delivery]\ntimeout = \"4s\"").await;
+    scene.receiver.behave(Behaviour::Hang);
+    let body = scene.observation("late");
+    let session = scene.app.session.clone();
+    let write = tokio::spawn(async move { session.post("Observation", &body).await });
+    scene.receiver.wait_for(1).await;
+    sqlx::query("update grant_row set expires_at = created_at where context_id is not null")
+        .execute(&scene.server.db.pool)
+        .await
+        .unwrap();
+    scene.receiver.behave(Behaviour::Accept);
+    let id = write.await.unwrap().expect(201).id();
+    scene.poc.get(&format!("Observation/{id}")).await.expect(200);
+}
