@@ -191,16 +191,21 @@ async fn a_clear_leaves_other_launches_alone() {
     scene.poc.clear(&other.id).await.expect(200);
 }
 
+/// A request that finds its Patient again when it is sent again.
+fn same_patient() -> Value {
+    let mut jane = patient("Smith");
+    jane["identifier"] = json!([{"system": "s", "value": "1"}]);
+    SetContext::default()
+        .reference("patient", "urn:uuid:p")
+        .entry_if_none_exist("urn:uuid:p", &jane, "identifier=s|1")
+        .build()
+}
+
 #[tokio::test]
 async fn a_hit_of_if_none_exist_outlives_the_launch_that_made_it() {
     let server = TestServer::start().await;
     let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
-    let mut jane = patient("Smith");
-    jane["identifier"] = json!([{"system": "s", "value": "1"}]);
-    let input = SetContext::default()
-        .reference("patient", "urn:uuid:p")
-        .entry_if_none_exist("urn:uuid:p", &jane, "identifier=s|1")
-        .build();
+    let input = same_patient();
     let (first, second) = (poc.launch(&input).await, poc.launch(&input).await);
     assert_eq!(first.first("Patient"), second.first("Patient"));
     poc.clear(&first.id).await.expect(200);
@@ -316,12 +321,7 @@ async fn only_an_audit_row_with_ids_remains() {
 async fn contexts_that_share_a_resource_and_are_cleared_at_once_leave_nothing() {
     let server = TestServer::start().await;
     let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
-    let mut jane = patient("Smith");
-    jane["identifier"] = json!([{"system": "s", "value": "1"}]);
-    let input = SetContext::default()
-        .reference("patient", "urn:uuid:p")
-        .entry_if_none_exist("urn:uuid:p", &jane, "identifier=s|1")
-        .build();
+    let input = same_patient();
     for _ in 0..8 {
         let (first, second) = (poc.launch(&input).await, poc.launch(&input).await);
         assert_eq!(first.first("Patient"), second.first("Patient"));
@@ -337,12 +337,7 @@ async fn contexts_that_share_a_resource_and_are_cleared_at_once_leave_nothing() 
 async fn a_launch_never_links_what_is_just_being_cleared() {
     let server = TestServer::start().await;
     let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
-    let mut jane = patient("Smith");
-    jane["identifier"] = json!([{"system": "s", "value": "1"}]);
-    let input = SetContext::default()
-        .reference("patient", "urn:uuid:p")
-        .entry_if_none_exist("urn:uuid:p", &jane, "identifier=s|1")
-        .build();
+    let input = same_patient();
     for _ in 0..8 {
         let first = poc.launch(&input).await;
         let (cleared, second) = tokio::join!(poc.clear(&first.id), poc.launch(&input));
