@@ -198,13 +198,16 @@ async fn a_write_that_was_acknowledged_is_stored_although_the_server_died_before
 #[tokio::test]
 async fn killed_again_and_again_under_load_poc_and_store_agree() {
     let mut scene = scene().await;
-    let mut seed = 7_u64;
-    for round in 0..4 {
-        // Every fifth notification hangs or is refused, by a fixed pattern.
+    // A longer campaign: SOFA_TEST_KILLS=500 SOFA_TEST_SEED=11 cargo test killed_again
+    let setting = |name: &str, usual: u64| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual);
+    let (rounds, mut seed) = (setting("SOFA_TEST_KILLS", 6), setting("SOFA_TEST_SEED", 7));
+    for round in 0..rounds {
         scene.receiver.behave(Behaviour::Accept);
-        scene.receiver.next((0..8).map(|number| match (number + round) % 5 {
+        scene.receiver.next((0..8).map(|number| match (number + round + seed % 7) % 7 {
             0 => Behaviour::refuse(409, "not now"),
             1 => Behaviour::DropAfterReading,
+            2 => Behaviour::DropBeforeReading,
+            3 => Behaviour::status(500),
             _ => Behaviour::Accept,
         }));
         let writes: Vec<_> = (0..6)
