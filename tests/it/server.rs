@@ -10,21 +10,23 @@ use sofa::config::Config;
 use sofa::server;
 use tokio_util::sync::CancellationToken;
 
-fn router() -> Router {
+/// `/slow` says when it was entered, and answers when it is let go.
+fn router(entered: CancellationToken, let_go: CancellationToken) -> Router {
+    let slow = move || async move {
+        entered.cancel();
+        let_go.cancelled().await;
+        "done"
+    };
     Router::new()
         .route("/peer", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }))
-        .route(
-            "/slow",
-            get(|| async {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                "done"
-            }),
-        )
+        .route("/slow", get(slow))
 }
 
 struct Running {
     port: u16,
     shutdown: CancellationToken,
+    entered: CancellationToken,
+    let_go: CancellationToken,
     served: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
@@ -32,9 +34,10 @@ fn start(config: Config) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let shutdown = CancellationToken::new();
-    let token = shutdown.clone();
-    let served = tokio::spawn(async move { server::serve_router(router(), &config.server, listener, token).await });
-    Running { port, shutdown, served }
+    let (token, entered, let_go) = (shutdown.clone(), CancellationToken::new(), CancellationToken::new());
+    let router = router(entered.clone(), let_go.clone());
+    let served = tokio::spawn(async move { server::serve_router(router, &config.server, listener, token).await });
+    Running { port, shutdown, entered, let_go, served }
 }
 
 #[tokio::test]
@@ -69,8 +72,9 @@ async fn a_request_in_flight_is_finished_and_a_later_one_refused() {
     let running = start(Config::for_tests(""));
     let url = format!("http://127.0.0.1:{}/slow", running.port);
     let in_flight = tokio::spawn(reqwest::get(url.clone()));
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    running.entered.cancelled().await;
     running.shutdown.cancel();
+    running.let_go.cancel();
     assert_eq!(in_flight.await.unwrap().unwrap().text().await.unwrap(), "done");
     running.served.await.unwrap().unwrap();
     assert!(reqwest::get(url).await.is_err());
@@ -80,11 +84,11 @@ async fn a_request_in_flight_is_finished_and_a_later_one_refused() {
 async fn the_grace_has_an_end() {
     let running = start(Config::for_tests("[server]\nshutdown_grace = \"100ms\""));
     let in_flight = tokio::spawn(reqwest::get(format!("http://127.0.0.1:{}/slow", running.port)));
-    tokio::time::sleep(Duration::from_millis(150)).await;
+    running.entered.cancelled().await;
     let begun = Instant::now();
     running.shutdown.cancel();
     running.served.await.unwrap().unwrap();
-    assert!(begun.elapsed() < Duration::from_millis(300));
+    assert!(begun.elapsed() < Duration::from_secs(5));
     assert!(in_flight.await.unwrap().is_err());
 }
 
