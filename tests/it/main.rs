@@ -13,6 +13,7 @@ mod embedded;
 mod fhir_crud;
 mod fixtures;
 mod isolation;
+mod launch;
 mod layers;
 mod oauth;
 mod replicas;
