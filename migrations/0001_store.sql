@@ -212,6 +212,9 @@ create table event (
   method text not null,
   -- waiting, delivered, missed (committed, but this Subscription did not take it) or withdrawn (nothing happened).
   state text not null,
+  -- Why it was withdrawn, for the request that waits at another replica; it may hold the PoC's own words, so it goes
+  -- with a clear.
+  reason jsonb,
   occurred_at timestamptz not null,
   -- Kept until then; null while the context lives.
   keep_until timestamptz,

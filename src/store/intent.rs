@@ -54,8 +54,7 @@ const MARK_SENDING: &str = "update intent set state = 'sending' where id = any($
 const LOCK_INTENT: &str = "select state from intent where id = $1 for update";
 const SETTLE: &str = "update event set state = case when subscription = any($2) then 'delivered' else $3 end
   where intent = $1 and state = 'waiting'";
-const WITHDRAW: &str =
-    "update event set state = 'withdrawn' where intent = $1 and subscription = any($2) and state = 'waiting'";
+const WITHDRAW: &str = "update event set state = 'withdrawn', reason = $3 where intent = $1 and subscription = any($2) and state = 'waiting'";
 // Only the newest numbers can be given back: a later one may have been sent already.
 const GIVE_BACK: &str = "with mine as (select min(number) as first, max(number) as last from event
     where tenant = $1 and subscription = $2 and intent = $3 and state = 'waiting'),
@@ -68,9 +67,9 @@ const END: &str = "delete from intent where id = $1";
 const ABANDON: &str = "with ended as (delete from intent where context = $1 returning id),
   withdrawn as (update event set state = 'withdrawn' where intent in (select id from ended) and state = 'waiting')
   select id from ended";
-const KEEP_EVENTS: &str = "update event set keep_until = $2 where context = $1";
+const KEEP_EVENTS: &str = "update event set keep_until = $2, reason = null where context = $1";
 const FORGET_EVENTS: &str = "delete from event where keep_until < $1";
-const STATES: &str = "select distinct state from event where intent = $1";
+const STATES: &str = "select distinct state, reason from event where intent = $1";
 const EXISTS: &str = "select exists (select 1 from intent where id = $1)";
 /// Whether no living process has this id; the number is `presence::CLASS`.
 macro_rules! dead {
@@ -352,9 +351,9 @@ pub async fn mark_delivered(tx: &mut Tx, intents: &[Uuid], subscription: &str) -
     Ok(())
 }
 
-/// Nothing happened under these numbers.
-pub async fn withdraw(tx: &mut Tx, intent: Uuid, subscriptions: &[String]) -> Result<()> {
-    sqlx::query(WITHDRAW).bind(intent).bind(subscriptions).execute(tx.conn()).await?;
+/// Nothing happened under these numbers; `reason` says why, to a waiter at another replica.
+pub async fn withdraw(tx: &mut Tx, intent: Uuid, subscriptions: &[String], reason: &serde_json::Value) -> Result<()> {
+    sqlx::query(WITHDRAW).bind(intent).bind(subscriptions).bind(reason).execute(tx.conn()).await?;
     Ok(())
 }
 
@@ -391,9 +390,9 @@ pub async fn exists(conn: &mut PgConnection, intent: Uuid) -> Result<bool> {
     Ok(sqlx::query_scalar(EXISTS).bind(intent).fetch_one(conn).await?)
 }
 
-/// The states of an intent's events: how it ended, for a waiter whose own process did not end it.
-pub async fn states(conn: &mut PgConnection, intent: Uuid) -> Result<Vec<String>> {
-    Ok(sqlx::query_scalar(STATES).bind(intent).fetch_all(conn).await?)
+/// The states of an intent's events, with the reason of withdrawn ones: how it ended, for a waiter whose own process did not end it.
+pub async fn states(conn: &mut PgConnection, intent: Uuid) -> Result<Vec<(String, Option<serde_json::Value>)>> {
+    Ok(sqlx::query_as(STATES).bind(intent).fetch_all(conn).await?)
 }
 
 /// Subscriptions with waiting events that nobody delivers to: (tenant, id).

@@ -184,3 +184,22 @@ async fn equal_conditions_in_parallel_set_contexts_make_one_resource() {
     let matching = "select count(*) from resource where type = 'Patient' and body like '%urn:mrn%'";
     assert_eq!(scene.server.count(matching).await, 1);
 }
+
+#[tokio::test]
+async fn a_write_that_queues_behind_another_replica_hears_what_the_poc_said() {
+    let scene = scene().await;
+    scene.receiver.behave(Behaviour::Hang);
+    let (first, second) = (scene.observation("first"), scene.observation("second"));
+    let (here, there) = (scene.app.session.clone(), scene.there.clone());
+    let first = tokio::spawn(async move { here.post("Observation", &first).await });
+    scene.receiver.wait_for(1).await;
+    let second = tokio::spawn(async move { there.post("Observation", &second).await });
+    let begun = Instant::now();
+    while scene.server.count("select count(*) from intent").await < 2 {
+        assert!(begun.elapsed() < PATIENCE, "the second write never queued up");
+    }
+    scene.receiver.behave(Behaviour::refuse(422, "not this one"));
+    first.await.unwrap().expect_issue(422, "processing").saying("not this one");
+    second.await.unwrap().expect_issue(422, "processing").saying("not this one");
+    scene.assert_nothing_is_under_way().await;
+}

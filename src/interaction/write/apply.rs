@@ -8,11 +8,11 @@ use uuid::Uuid;
 use super::{
     End, audited,
     deliver::{Answer, Lease, Loaded, intent_ids},
+    reason::Reason,
     recover,
     stage::open,
 };
 use crate::{
-    fhir::outcome::{Issue, IssueType, Outcome},
     interaction::{Engine, Failure, subscription},
     store::{
         self, Tx, audit, context, grant,
@@ -119,13 +119,13 @@ async fn give_up(engine: &Engine, lease: &mut Lease, answer: &Answer) -> Result<
     if !still_held(&mut tx, engine, lease).await? {
         return Ok(Next::Nothing);
     }
-    drop_sent(&mut tx, answer).await?;
+    drop_sent(&mut tx, answer, &Reason::NotStored).await?;
     for id in answer.said.keys() {
         let reason = "a change that was told could not be stored; it did not happen";
         subscription::fail(&mut tx, engine, intent.tenant, id, reason, now).await?;
     }
     tx.commit().await?;
-    engine.waiters.tell(intent.id, Err(Failure::Internal));
+    engine.waiters.tell(intent.id, Err(Reason::NotStored.failure()));
     Ok(Next::Again)
 }
 
@@ -147,24 +147,23 @@ async fn end(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime)
     // The order of locks is that of $clear-context: first the context, then its intents.
     let alive = context::lock_alive(tx, intent.context, now).await?;
     if !intent::lock_intent(tx, intent.id).await? {
-        return Ok(Err(cleared()));
+        return Ok(Err(Reason::Cleared.failure()));
     }
     let acknowledged = answer.acknowledged();
     if acknowledged.is_empty() && recover::must_wait(answer, now) {
         return Ok(Err(open()));
     }
     if acknowledged.is_empty() {
-        refuse(tx, engine, answer, now).await?;
-        return Ok(Err(failure(answer)));
+        return Ok(Err(refuse(tx, engine, answer, now).await?));
     }
     if !alive {
-        drop_sent(tx, answer).await?;
-        return Ok(Err(cleared()));
+        drop_sent(tx, answer, &Reason::Cleared).await?;
+        return Ok(Err(Reason::Cleared.failure()));
     }
     // Only what was taken back counts: that a token ran out while the PoC was answering undoes nothing.
     if grant::was_revoked(tx.conn(), intent.grant_id, &intent.client_id, intent.user_id).await? {
-        drop_sent(tx, answer).await?;
-        return Ok(Err(Failure::Ended));
+        drop_sent(tx, answer, &Reason::Revoked).await?;
+        return Ok(Err(Reason::Revoked.failure()));
     }
     super::put(tx, &answer.loaded.changes).await?;
     audit_applied(tx, intent, &answer.loaded.changes, now).await?;
@@ -178,20 +177,15 @@ async fn end(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime)
     Ok(Ok(()))
 }
 
-pub(super) fn cleared() -> Failure {
-    let text =
-        "the launch context was cleared while the change waited for the point-of-care system; nothing was stored";
-    Failure::Conflict(Outcome::error(IssueType::Conflict, text))
-}
-
 /// The PoC may know these numbers: they stay, and say that nothing happened.
-async fn drop_sent(tx: &mut Tx, answer: &Answer) -> Result<(), Failure> {
+async fn drop_sent(tx: &mut Tx, answer: &Answer, reason: &Reason) -> Result<(), Failure> {
     let told: Vec<_> = answer.said.keys().cloned().collect();
-    intent::withdraw(tx, answer.loaded.intent.id, &told).await?;
+    intent::withdraw(tx, answer.loaded.intent.id, &told, &reason.stored()).await?;
     Ok(intent::end(tx, answer.loaded.intent.id).await?)
 }
 
-async fn refuse(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime) -> Result<(), Failure> {
+async fn refuse(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime) -> Result<Failure, Failure> {
+    let reason = reason(answer);
     let intent = &answer.loaded.intent;
     for (id, said) in &answer.said {
         match said {
@@ -209,38 +203,20 @@ async fn refuse(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTi
     }
     audit::append(tx.conn(), &audit_entry(intent), now).await?;
     // What could not be given back is withdrawn.
-    drop_sent(tx, answer).await
+    drop_sent(tx, answer, &reason).await?;
+    Ok(reason.failure())
 }
 
-/// What the app is told when no Subscription acknowledged: the gravest answer counts.
-fn failure(answer: &Answer) -> Failure {
-    let mut gravest: Option<(u8, Failure)> = None;
-    for said in answer.said.values() {
-        let (gravity, failure) = match said {
-            Delivery::Acknowledged => continue,
-            Delivery::NeverSent { .. } => {
-                let text = "the point-of-care system cannot be reached, so nothing was stored; try again";
-                (1, Failure::Unavailable(Outcome::error(IssueType::Transient, text)))
-            }
-            Delivery::Refused { status, .. } if *status >= 500 => {
-                let text = "the point-of-care system failed to take the change, so nothing was stored; try again";
-                (2, Failure::Unavailable(Outcome::error(IssueType::Transient, text)))
-            }
-            Delivery::Refused { text: own, .. } => {
-                let text = "the point-of-care system refused the change, so nothing was stored";
-                let issue = Issue::error(IssueType::Processing, text).with_diagnostics(own.clone());
-                (3, Failure::Unprocessable(issue.into()))
-            }
-            Delivery::Unknown { .. } => {
-                let text = "the point-of-care system did not answer in time; nothing was stored";
-                (4, Failure::Timeout(Outcome::error(IssueType::Timeout, text)))
-            }
-        };
-        if gravest.as_ref().is_none_or(|(before, _)| *before < gravity) {
-            gravest = Some((gravity, failure));
-        }
-    }
-    gravest.map_or_else(open, |(_, failure)| failure)
+/// Why it was not acknowledged: the gravest answer counts; none, when no Subscription could be asked.
+fn reason(answer: &Answer) -> Reason {
+    let of = |said: &Delivery| match said {
+        Delivery::Acknowledged => None,
+        Delivery::NeverSent { .. } => Some(Reason::OutOfReach),
+        Delivery::Refused { status, .. } if *status >= 500 => Some(Reason::Failed),
+        Delivery::Refused { text, .. } => Some(Reason::Refused(text.clone())),
+        Delivery::Unknown { .. } => Some(Reason::Silent),
+    };
+    answer.said.values().filter_map(of).max().unwrap_or(Reason::OutOfReach)
 }
 
 async fn audit_applied(tx: &mut Tx, intent: &Intent, changes: &[Change], now: OffsetDateTime) -> Result<(), Failure> {
@@ -335,10 +311,9 @@ async fn expired(tx: &mut Tx, lease: &Lease, loaded: &Loaded) -> Result<Failure,
         intent::give_back(tx, loaded.intent.tenant, id, loaded.intent.id).await?;
     }
     let told: Vec<_> = loaded.subscriptions().into_iter().map(ToOwned::to_owned).collect();
-    intent::withdraw(tx, loaded.intent.id, &told).await?;
+    intent::withdraw(tx, loaded.intent.id, &told, &Reason::Crowded.stored()).await?;
     intent::end(tx, loaded.intent.id).await?;
-    let text = "too many changes wait for the point-of-care system; nothing was stored, try again";
-    Ok(Failure::Unavailable(Outcome::error(IssueType::Transient, text)))
+    Ok(Reason::Crowded.failure())
 }
 
 /// Takes the Subscriptions that an intent needs, if all of them are free.

@@ -13,6 +13,7 @@
 
 mod apply;
 mod deliver;
+mod reason;
 mod recover;
 mod resolve;
 mod send;
@@ -162,7 +163,7 @@ impl Patience {
 /// Tells waiting requests that their intents were ended by `$clear-context` or expiry.
 pub fn tell_cleared(engine: &Engine, intents: &[Uuid]) {
     for intent in intents {
-        engine.waiters.tell(*intent, Err(apply::cleared()));
+        engine.waiters.tell(*intent, Err(reason::Reason::Cleared.failure()));
     }
 }
 

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{End, Resolved, apply, deliver};
+use super::{End, Resolved, deliver, reason::Reason};
 use crate::{
     access::{Caller, LaunchContext},
     config::WithoutSubscriber,
@@ -204,15 +204,16 @@ async fn ended_elsewhere(engine: &Engine, intent: Uuid, context: Uuid) -> Option
         return None;
     }
     let states = intent::states(&mut conn, intent).await.ok()?;
-    Some(if states.iter().any(|state| state == "delivered") {
-        Ok(())
-    } else if !context::find(&mut conn, context).await.ok()?.is_some_and(|context| context.is_alive(engine.now())) {
-        // $clear-context may have been called at another replica, which cannot tell this one.
-        Err(apply::cleared())
-    } else {
-        let text = "the point-of-care system did not take the change; nothing was stored";
-        Err(Failure::Unavailable(Outcome::error(IssueType::Transient, text)))
-    })
+    if states.iter().any(|(state, _)| state == "delivered") {
+        return Some(Ok(()));
+    }
+    // $clear-context may have been called at another replica, which cannot tell this one.
+    if !context::find(&mut conn, context).await.ok()?.is_some_and(|context| context.is_alive(engine.now())) {
+        return Some(Err(Reason::Cleared.failure()));
+    }
+    // Numbers that were given back left no row: nothing was sent.
+    let reason = states.iter().filter_map(|(_, reason)| Reason::read(reason.as_ref()?)).max();
+    Some(Err(reason.unwrap_or(Reason::OutOfReach).failure()))
 }
 
 /// Nobody can know yet.
