@@ -118,23 +118,14 @@ impl Embedded {
 
     async fn launch(data_dir: PathBuf, bin_dir: Option<PathBuf>, lock: File) -> Result<Self> {
         let folder = data_dir.join("pg");
+        // initdb takes its time and is waited for without a runtime's help.
         let prepared = tokio::task::spawn_blocking(move || -> Result<_> {
             let cluster = Cluster::open(&folder, bin_dir.as_deref())?;
             let initialised = cluster.initialise()?;
-            let begun = Instant::now();
-            // A server that was killed a moment ago: its Postgres is still ending.
-            while let Some(pid) = cluster.running()? {
-                if begun.elapsed() > ENDING {
-                    bail!(
-                        "process {pid} is a Postgres that runs in {} without a server; stop it first",
-                        folder.display()
-                    );
-                }
-                std::thread::sleep(Duration::from_millis(20));
-            }
             Ok((cluster, initialised))
         });
         let (cluster, initialised) = prepared.await??;
+        until_the_last_one_ended(&cluster, &data_dir).await?;
         let begun = Instant::now();
         let owned = loop {
             let owned = start_process(&cluster, lock.try_clone()?)?;
@@ -212,6 +203,19 @@ impl Drop for Embedded {
 
 fn connect_options(data_dir: &Path, database: &str) -> Result<PgConnectOptions> {
     cluster::connect_options(&data_dir.join("pg"), database)
+}
+
+/// A server that was killed a moment ago: its Postgres is still ending.
+async fn until_the_last_one_ended(cluster: &Cluster, data_dir: &Path) -> Result<()> {
+    let begun = Instant::now();
+    while let Some(pid) = cluster.running()? {
+        if begun.elapsed() > ENDING {
+            let folder = data_dir.display();
+            bail!("process {pid} is a Postgres that runs in {folder} without a server; stop it first");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 /// Starts the process and a thread that waits for its end.
