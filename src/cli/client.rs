@@ -201,12 +201,9 @@ async fn audit(tx: &mut store::Tx, action: &'static str, client: &str, tenant: i
         action,
         outcome: "success",
         client_id: Some(client),
-        user_id: None,
-        context: None,
         tenant,
-        target: None,
-        request_id: None,
         detail: Some("command line"),
+        ..Entry::default()
     };
     Ok(store::audit::append(tx.conn(), &entry, SystemClock.now()).await?)
 }

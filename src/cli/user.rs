@@ -180,13 +180,10 @@ async fn audit(tx: &mut store::Tx, action: &'static str, user: &User) -> Result<
     let entry = Entry {
         action,
         outcome: "success",
-        client_id: None,
         user_id: Some(user.id),
-        context: None,
         tenant: user.tenant,
-        target: None,
-        request_id: None,
         detail: Some("command line"),
+        ..Entry::default()
     };
     Ok(store::audit::append(tx.conn(), &entry, SystemClock.now()).await?)
 }

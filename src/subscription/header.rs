@@ -58,6 +58,14 @@ impl Headers {
         sealer.seal(&purpose(tenant, id), serde_json::json!(self).to_string().as_bytes())
     }
 
+    /// The headers of a stored Subscription, which may have none; `None` when they cannot be opened.
+    pub fn stored(sealer: &Sealer, tenant: i64, id: &str, sealed: Option<&[u8]>) -> Option<Self> {
+        match sealed {
+            None => Some(Self::default()),
+            Some(sealed) => Self::open(sealer, tenant, id, sealed),
+        }
+    }
+
     /// The reverse of [`Headers::seal`]; `None` under another master key or for another Subscription.
     pub fn open(sealer: &Sealer, tenant: i64, id: &str, sealed: &[u8]) -> Option<Self> {
         serde_json::from_slice(&sealer.open(&purpose(tenant, id), sealed).ok()?).ok()

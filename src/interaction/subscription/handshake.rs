@@ -87,11 +87,7 @@ async fn attempt(engine: &Engine, handshake: &Handshake) -> Result<(), Failure> 
 
 async fn deliver(engine: &Engine, row: &Row) -> Result<Delivery, Failure> {
     let spec = spec_of(row)?;
-    let headers = match &row.headers {
-        None => Some(Headers::default()),
-        Some(sealed) => Headers::open(&engine.sealer, row.tenant, &row.id, sealed),
-    };
-    let Some(headers) = headers else {
+    let Some(headers) = Headers::stored(&engine.sealer, row.tenant, &row.id, row.headers.as_deref()) else {
         return Ok(Delivery::NeverSent { reason: "the Subscription's headers cannot be opened".to_owned() });
     };
     let about = About {

@@ -32,12 +32,9 @@ pub(super) async fn send(engine: &Engine, subscriber: &Subscriber, batch: &[&Loa
         let text = "the Subscription is not active any more".to_owned();
         return Delivery::Refused { status: 503, text: Some(text) };
     }
-    let headers = match &subscriber.headers {
-        None => Headers::default(),
-        Some(sealed) => match Headers::open(&engine.sealer, subscriber.tenant, &subscriber.id, sealed) {
-            Some(headers) => headers,
-            None => return Delivery::NeverSent { reason: "the Subscription's headers cannot be opened".to_owned() },
-        },
+    let sealed = subscriber.headers.as_deref();
+    let Some(headers) = Headers::stored(&engine.sealer, subscriber.tenant, &subscriber.id, sealed) else {
+        return Delivery::NeverSent { reason: "the Subscription's headers cannot be opened".to_owned() };
     };
     let target = Target::new(&spec, &headers);
     let events: Vec<Event<'_>> = batch.iter().flat_map(|loaded| loaded.events_for(&subscriber.id)).collect();
