@@ -90,6 +90,21 @@ impl Doc {
         Ref { doc: self, index: 0 }
     }
 
+    /// How many values it has, itself included.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether there is nothing; a document always has its outermost value.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The value with this index ([`Ref::index`]).
+    pub fn at(&self, index: u32) -> Ref<'_> {
+        Ref { doc: self, index }
+    }
+
     /// The source with `edits` made. They must not overlap.
     pub fn edited(&self, mut edits: Vec<Edit>) -> String {
         edits.sort_by_key(|edit| edit.span.start);
@@ -124,6 +139,11 @@ pub struct Ref<'d> {
 impl<'d> Ref<'d> {
     fn node(self) -> Node {
         self.doc.nodes[self.index as usize]
+    }
+
+    /// The value's number in the document, from 0 at the root, in source order.
+    pub const fn index(self) -> u32 {
+        self.index
     }
 
     /// The JSON type.

@@ -1,12 +1,14 @@
 //! R4 as data, free of I/O, SQL, HTTP and users.
 
 pub mod compartment;
+pub mod definition;
 pub mod element;
 pub mod instant;
 pub mod json;
 pub mod outcome;
 pub mod reference;
 pub mod resource;
+pub mod tree;
 pub mod types;
 
 /// The base of HALO's canonical URLs.
