@@ -24,9 +24,12 @@ struct Slot {
     next: u32,
     /// The `_` sibling's node.
     shadow: u32,
+    /// Position in its array.
+    position: u32,
 }
 
-const EMPTY: Slot = Slot { ty: None, field: None, parent: NONE, first_child: NONE, next: NONE, shadow: NONE };
+const EMPTY: Slot =
+    Slot { ty: None, field: None, parent: NONE, first_child: NONE, next: NONE, shadow: NONE, position: 0 };
 
 /// What is wrong with the shape of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,9 +210,7 @@ impl<'d> Tree<'d> {
         let mut at = node;
         while let (Some(parent), Some(field)) = (self.parent(at), self.field(at)) {
             if field.is_array {
-                let before = self.children(parent).take_while(|child| *child != at);
-                let index = before.filter(|child| self.field_id(*child) == self.field_id(at)).count();
-                steps.push(format!("{}[{index}]", field.element));
+                steps.push(format!("{}[{}]", field.element, self.slot(at).position));
             } else {
                 steps.push(field.element.to_string());
             }
@@ -265,6 +266,8 @@ struct Pending {
     field: FieldId,
     value: u32,
     shadow: u32,
+    /// Position in an array.
+    position: u32,
 }
 
 /// Appends to the list of one element's children.
@@ -367,7 +370,7 @@ impl<'d> Builder<'d> {
                 return self.fault(node, name, Fault::ChoiceTwice { name: plain.to_owned(), other });
             }
         }
-        self.pending.push(Pending { field, value, shadow });
+        self.pending.push(Pending { field, value, shadow, position: 0 });
     }
 
     /// Makes the noted members children.
@@ -412,9 +415,9 @@ impl<'d> Builder<'d> {
             }
         }
         let [values, shadows] = lists;
-        for position in 0..values.len().max(shadows.len()) {
-            let at = |list: &[u32]| list.get(position).copied().filter(|index| !self.is_null(*index)).unwrap_or(NONE);
-            let item = Pending { field: one.field, value: at(&values), shadow: at(&shadows) };
+        for (position, index) in (0..).zip(0..values.len().max(shadows.len())) {
+            let at = |list: &[u32]| list.get(index).copied().filter(|item| !self.is_null(*item)).unwrap_or(NONE);
+            let item = Pending { field: one.field, value: at(&values), shadow: at(&shadows), position };
             if item.value == NONE && item.shadow == NONE {
                 let member = format!("{}[{position}]", field.element);
                 self.fault(family.parent, &member, Fault::Null);
@@ -442,6 +445,7 @@ impl<'d> Builder<'d> {
         slot.parent = family.parent.0;
         slot.field = Some(one.field);
         slot.shadow = one.shadow;
+        slot.position = one.position;
         slot.ty = Some(field.ty);
         let before = if family.last == NONE { family.parent.0 } else { family.last };
         if family.last == NONE {

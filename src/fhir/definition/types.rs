@@ -121,6 +121,8 @@ pub struct Field {
     pub is_modifier: bool,
     pub is_summary: bool,
     pub binding: Option<Binding>,
+    /// Profiles on the type that R4 itself demands, such as SimpleQuantity: one of them must fit.
+    pub profiles: Vec<String>,
     /// What a Reference or canonical may lead to: canonical URLs of R4 types. Empty: anything.
     pub targets: Vec<String>,
     /// Invariants on this element, beyond those of its type.
@@ -375,6 +377,7 @@ fn field(
         is_modifier: child.is_modifier,
         is_summary: child.is_summary,
         binding: child.binding.clone(),
+        profiles: one.map(|one| one.profiles.clone()).unwrap_or_default(),
         targets: one.map(|one| one.target_profiles.clone()).unwrap_or_default(),
         constraints: child.constraints.clone(),
         max_length: child.max_length,
