@@ -326,12 +326,13 @@ impl<'d> Builder<'d> {
         let node = Node(value.index());
         let first = self.pending.len();
         let mut is_empty = true;
-        for (name, member) in value.members() {
+        let is_resource = self.tree.types.ty(ty).kind == Kind::Resource;
+        for member in value.values() {
             is_empty = false;
-            if name == "resourceType" && self.tree.types.ty(ty).kind == Kind::Resource {
+            if is_resource && member.key() == "resourceType" {
                 continue;
             }
-            self.member(node, ty, &name, member, first);
+            self.member(node, ty, member, first);
         }
         if is_empty {
             self.fault(node, "", Fault::Empty);
@@ -341,13 +342,14 @@ impl<'d> Builder<'d> {
     }
 
     /// Notes one member, to be read when its `_` sibling is known.
-    fn member(&mut self, node: Node, ty: TypeId, name: &str, member: Ref<'d>, first: usize) {
+    fn member(&mut self, node: Node, ty: TypeId, member: Ref<'d>, first: usize) {
         let types = self.tree.types;
-        let (plain, is_shadow) = match name.strip_prefix('_') {
-            Some(plain) => (plain, true),
-            None => (name, false),
+        let name = &*member.key();
+        let (plain, is_shadow, field) = match name.strip_prefix('_') {
+            Some(plain) => (plain, true, types.field_named(ty, plain)),
+            None => (name, false, types.field_printed(ty, member.key_print(), name)),
         };
-        let Some(field) = types.field_named(ty, plain) else {
+        let Some(field) = field else {
             return self.fault(node, name, Fault::UnknownElement { name: name.to_owned() });
         };
         if is_shadow && types.primitive(types.field(field).ty).is_none() {
@@ -400,6 +402,10 @@ impl<'d> Builder<'d> {
     }
 
     fn array(&mut self, family: &mut Family, one: Pending, field: &'static Field) {
+        let array = self.tree.doc.at(if one.value == NONE { one.shadow } else { one.value });
+        if one.shadow == NONE && array.kind() == json::Kind::Array {
+            return self.plain_array(family, one.field, array, field);
+        }
         let mut lists = [Vec::new(), Vec::new()];
         for (list, index) in lists.iter_mut().zip([one.value, one.shadow]) {
             if index == NONE {
@@ -427,6 +433,25 @@ impl<'d> Builder<'d> {
             } else {
                 self.child(family, item, field);
             }
+        }
+    }
+
+    /// An array without a `_` sibling.
+    fn plain_array(&mut self, family: &mut Family, id: FieldId, array: Ref<'d>, field: &'static Field) {
+        let mut count = 0;
+        for item in array.items() {
+            let one = Pending { field: id, value: item.index(), shadow: NONE, position: count };
+            match item.kind() {
+                json::Kind::Null | json::Kind::Array => {
+                    let fault = if item.kind() == json::Kind::Null { Fault::Null } else { Fault::NestedArray };
+                    self.fault(family.parent, &format!("{}[{count}]", field.element), fault);
+                }
+                _ => self.child(family, one, field),
+            }
+            count += 1;
+        }
+        if count == 0 {
+            self.fault(family.parent, &field.element, Fault::Empty);
         }
     }
 
@@ -470,9 +495,9 @@ impl<'d> Builder<'d> {
         }
         let first = self.pending.len();
         let mut is_empty = true;
-        for (name, member) in value.members() {
+        for member in value.values() {
             is_empty = false;
-            self.member(node, ty, &name, member, first);
+            self.member(node, ty, member, first);
         }
         if is_empty {
             self.fault(node, "", Fault::Empty);
