@@ -4,7 +4,10 @@
 //! Choice elements are expanded (`valueQuantity` of the element `value`), backbone elements are types of their own
 //! (`Patient.contact`), content references are resolved.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use super::{
     package,
@@ -111,7 +114,7 @@ pub struct Type {
     /// What it specialises: `DomainResource`, `Quantity` for `Age`, `BackboneElement`.
     pub base: Option<TypeId>,
     /// Invariants on the type itself.
-    pub constraints: Vec<Constraint>,
+    pub constraints: Vec<Arc<Constraint>>,
     fields: std::ops::Range<u16>,
     /// The fields' indices by the fingerprints of their names, open-addressed; its length is a power of two.
     slots: Vec<u16>,
@@ -144,7 +147,7 @@ pub struct Field {
     /// What a Reference or canonical may lead to: canonical URLs of R4 types. Empty: anything.
     pub targets: Vec<String>,
     /// Invariants on this element, beyond those of its type.
-    pub constraints: Vec<Constraint>,
+    pub constraints: Vec<Arc<Constraint>>,
     /// Characters.
     pub max_length: Option<u32>,
     pub min_value: Option<structure::Value>,
@@ -177,7 +180,7 @@ pub struct Known {
     pub string: TypeId,
 }
 
-static TYPES: LazyLock<Types> = LazyLock::new(|| Types::compile(&package::R4.structures));
+static TYPES: LazyLock<Types> = LazyLock::new(|| Types::compile(&package::r4().types()));
 
 /// R4's types.
 pub fn r4() -> &'static Types {
@@ -330,7 +333,7 @@ impl<'s> Builder<'s> {
         for child in &structure.elements[index + 1..] {
             let Some(name) = child.path.strip_prefix(&prefix) else { break };
             // The value of a primitive is no element.
-            if !name.contains('.') && !(primitive.is_some() && name == "value") {
+            if !name.contains('.') && (primitive.is_none() || name != "value") {
                 self.fields(TypeId(number as u16), name, child, fields);
             }
         }
