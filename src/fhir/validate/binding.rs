@@ -66,7 +66,7 @@ impl Run<'_, '_, '_> {
             match expansion.contains(code.system.as_deref(), &code.code) {
                 Membership::Member => return,
                 Membership::NotMember => {}
-                Membership::Unknown => unknown = true,
+                Membership::Unknown(_) => unknown = true,
             }
         }
         let found: Vec<_> = codes.iter().map(ToString::to_string).collect();

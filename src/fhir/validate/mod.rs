@@ -120,6 +120,16 @@ impl Validator {
         run.report.finish()
     }
 
+    /// The definitions it works with.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// The profiles that belong to types: type and canonical.
+    pub fn type_profiles(&self) -> &[(String, String)] {
+        &self.options.profiles
+    }
+
     /// Whether a profile with this canonical is loaded.
     pub fn knows(&self, canonical: &str) -> bool {
         self.profile(canonical).is_some()

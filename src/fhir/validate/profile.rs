@@ -249,7 +249,7 @@ impl Build<'_> {
     /// What is demanded of the element itself.
     fn body(&mut self, draft: &Draft<'_>, own: &[TypeId], known: &HashSet<&str>, bases: &[&'static Field]) -> Rule {
         let Some(element) = draft.element else { return Rule::default() };
-        let constraints = element.constraints.iter().filter(|one: &&Constraint| !known.contains(one.key.as_str()));
+        let constraints = element.constraints.iter().filter(|one: &&Arc<Constraint>| !known.contains(one.key.as_str()));
         let is_known = |binding: &Binding| bases.iter().any(|base| base.binding.as_ref() == Some(binding));
         let is_checked =
             |binding: &&Binding| binding.strength >= Strength::Extensible || binding.max_value_set.is_some();
