@@ -10,6 +10,7 @@ pub mod reference;
 pub mod resource;
 pub mod tree;
 pub mod types;
+pub mod xml;
 
 /// The base of HALO's canonical URLs.
 pub const HALO: &str = "http://fhir.infoway-inforoute.ca/io/HALO";
