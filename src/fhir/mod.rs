@@ -12,6 +12,7 @@ pub mod resource;
 pub mod tree;
 pub mod types;
 pub mod validate;
+pub mod xml;
 
 /// The base of HALO's canonical URLs.
 pub const HALO: &str = "http://fhir.infoway-inforoute.ca/io/HALO";
