@@ -179,11 +179,7 @@ async fn issues(engine: &Engine, resource: &Resource, profile: Option<&str>) -> 
 }
 
 fn checked(engine: &Engine, resource: &Resource, profile: Option<&str>) -> Vec<Issue> {
-    let tree = Tree::of_resource(resource.doc());
-    match profile {
-        None => engine.validator.check(&tree),
-        Some(profile) => engine.validator.check_against(&tree, profile),
-    }
+    engine.validator.check_against(&Tree::of_resource(resource.doc()), profile.as_slice())
 }
 
 /// The warnings, if nothing is worse; otherwise 422 with everything.

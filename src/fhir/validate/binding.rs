@@ -15,6 +15,9 @@ use crate::fhir::{
     tree::{Node, Tree},
 };
 
+/// How many codes of one element a message names.
+const NAMED: usize = 3;
+
 /// One code as an element gives it.
 pub(super) struct Code<'d> {
     node: Node,
@@ -69,7 +72,10 @@ impl Run<'_, '_, '_> {
                 Membership::Unknown(_) => unknown = true,
             }
         }
-        let found: Vec<_> = codes.iter().map(ToString::to_string).collect();
+        let mut found: Vec<_> = codes.iter().take(NAMED).map(ToString::to_string).collect();
+        if codes.len() > NAMED {
+            found.push("…".to_owned());
+        }
         let found = found.join(", ");
         let at = if codes.len() == 1 { codes[0].node } else { node };
         if unknown {

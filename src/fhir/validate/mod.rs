@@ -79,12 +79,9 @@ pub struct Validator {
     options: Options,
     plan: &'static Plan,
     by_type: HashMap<TypeId, String>,
-    /// Compiled on first use; `None` for what is not loaded.
-    profiles: RwLock<HashMap<String, Option<Arc<Profile>>>>,
+    /// Compiled on first use, by the address of the structure, which the registry keeps.
+    profiles: RwLock<HashMap<usize, Arc<Profile>>>,
 }
-
-/// The most unknown canonicals remembered: they come from outside.
-const MAX_UNKNOWN: usize = 10_000;
 
 impl Validator {
     /// A validator over loaded definitions.
@@ -97,24 +94,23 @@ impl Validator {
     /// All issues of a resource: against R4, the profile of its type, and every loaded profile it claims; the same for
     /// the resources inside Bundles and Parameters.
     pub fn check(&self, tree: &Tree<'_>) -> Vec<Issue> {
-        let mut run = Run::new(self, tree);
-        shape::check(tree, &mut run.report);
-        run.resource(tree.root());
-        run.report.finish()
+        self.check_against::<&str>(tree, &[])
     }
 
-    /// As [`Validator::check`], and against the profile with this canonical, whether the resource claims it or not.
-    pub fn check_against(&self, tree: &Tree<'_>, canonical: &str) -> Vec<Issue> {
+    /// As [`Validator::check`], and against the profiles with these canonicals, whether the resource claims them or not.
+    pub fn check_against<C: AsRef<str>>(&self, tree: &Tree<'_>, canonicals: &[C]) -> Vec<Issue> {
         let mut run = Run::new(self, tree);
         shape::check(tree, &mut run.report);
         run.resource(tree.root());
-        match self.profile(canonical) {
-            Some(profile) => {
-                run.conform(tree.root(), &profile);
-            }
-            None => {
-                let text = format!("the profile {canonical} is not loaded");
-                run.report.error(tree, tree.root(), IssueType::NotFound, text);
+        for canonical in canonicals.iter().map(AsRef::as_ref) {
+            match self.profile(canonical) {
+                Some(profile) => {
+                    run.conform(tree.root(), &profile);
+                }
+                None => {
+                    let text = format!("the profile {canonical} is not loaded");
+                    run.report.error(tree, tree.root(), IssueType::NotFound, text);
+                }
             }
         }
         run.report.finish()
@@ -135,20 +131,16 @@ impl Validator {
         self.profile(canonical).is_some()
     }
 
-    /// The profile with this canonical.
+    /// The profile with this canonical. Nothing is remembered of canonicals that lead nowhere: they come from outside.
     fn profile(&self, canonical: &str) -> Option<Arc<Profile>> {
-        let known = self.profiles.read().unwrap_or_else(PoisonError::into_inner).get(canonical).cloned();
-        if let Some(known) = known {
-            return known;
+        let structure = self.registry.structure(canonical)?;
+        let key = Arc::as_ptr(&structure).addr();
+        if let Some(known) = self.profiles.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Some(known.clone());
         }
-        let profile = self.registry.structure(canonical).map(|structure| {
-            Arc::new(Profile::compile(&structure, &self.registry))
-        });
+        let profile = Arc::new(Profile::compile(&structure, &self.registry));
         let mut profiles = self.profiles.write().unwrap_or_else(PoisonError::into_inner);
-        if profile.is_some() || profiles.len() < MAX_UNKNOWN {
-            profiles.insert(canonical.to_owned(), profile.clone());
-        }
-        profile
+        Some(profiles.entry(key).or_insert(profile).clone())
     }
 }
 
