@@ -6,6 +6,7 @@ pub mod element;
 pub mod instant;
 pub mod json;
 pub mod outcome;
+pub mod path;
 pub mod reference;
 pub mod resource;
 pub mod tree;

@@ -22,6 +22,13 @@ pub struct TypeId(u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldId(u16);
 
+impl FieldId {
+    /// A number from 0 on, in the order of [`Types::all`] and then [`Types::fields`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// R4's primitive types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Primitive {
