@@ -1,14 +1,16 @@
 //! R4's definitions and those of packages, as data: what elements there are, what types they have, what binds them.
 //!
-//! - [`structure`]: one StructureDefinition, reduced to what can be checked.
-//! - [`terminology`]: ValueSets and CodeSystems, likewise.
-//! - [`expansion`]: which codes a value set has.
-//! - [`grammar`]: codes that are known by their form.
-//! - [`parameter`]: SearchParameters.
-//! - [`source`]: a FHIR NPM package as it is published.
-//! - [`package`]: its compiled form, read on demand; R4 itself is one.
-//! - [`registry`]: all definitions that apply, by canonical URL.
-//! - [`types`]: the table of all R4 types and their elements, which everything else walks along.
+//! | module | what it holds |
+//! |---|---|
+//! | [`structure`] | one StructureDefinition, reduced to what can be checked |
+//! | [`terminology`] | ValueSets and CodeSystems, likewise |
+//! | [`parameter`] | SearchParameters |
+//! | [`expansion`] | which codes a value set has |
+//! | [`grammar`] | codes that are known by their form |
+//! | [`source`] | a FHIR NPM package as it is published |
+//! | [`package`] | its compiled form, read on demand; R4 itself is one |
+//! | [`registry`] | all definitions that apply, by canonical URL |
+//! | [`types`] | the table of all R4 types and their elements, which everything else walks along |
 
 pub mod expansion;
 pub mod grammar;
