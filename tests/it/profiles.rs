@@ -12,7 +12,7 @@ use sofa::fhir::validate::{Options, Validator};
 
 #[test]
 fn every_document_is_judged_as_its_line_says() {
-    let validator = Validator::new(Registry::built_in(), Options::default());
+    let validator = Validator::new(Registry::built_in(), Options::built_in());
     let mut wrong = Vec::new();
     for line in include_str!("fixtures/profiles.ndjson").lines() {
         let case: Value = serde_json::from_str(line).unwrap();

@@ -30,7 +30,8 @@ impl Run<'_, '_, '_> {
         for field in &plan.required {
             let element = &*types.field(*field).element;
             if tree.child(node, element).is_none() {
-                let issue = Issue::error(IssueType::Required, format!("{element} is required"));
+                let text = format!("{}.{element} is required", types.ty(ty).name);
+                let issue = Issue::error(IssueType::Required, text);
                 self.report.add(issue.at(tree.path_to(node, element)));
             }
         }

@@ -73,6 +73,15 @@ pub struct Options {
     pub profiles: Vec<(String, String)>,
 }
 
+impl Options {
+    /// CA Core+ by type, as `capability/ca-core/types.txt` says, enforced.
+    pub fn built_in() -> Self {
+        let lines = include_str!("../../../capability/ca-core/types.txt").lines();
+        let profiles = lines.filter_map(|line| line.split_once('|'));
+        Self { profiles: profiles.map(|(ty, url)| (ty.to_owned(), url.to_owned())).collect(), ..Self::default() }
+    }
+}
+
 /// Validates documents against R4 and the loaded packages. Shared by all requests.
 pub struct Validator {
     registry: Arc<Registry>,

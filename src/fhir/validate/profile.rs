@@ -80,7 +80,7 @@ pub(super) struct Aim {
 const WIDER: [(&str, &str); 4] = [
     ("structuredefinition-fhir-type", "ElementDefinition.type"),
     ("regex", "ElementDefinition.type"),
-    ("structuredefinition-normative-version", "DomainResource"),
+    ("structuredefinition-normative-version", "Element"),
     ("valueset-concept-comments", "CodeSystem.concept"),
 ];
 
