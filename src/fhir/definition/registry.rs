@@ -13,12 +13,16 @@ use super::{
     expansion::{self, Expansion, Library},
     package::{self, Package, StructureHead},
     parameter::SearchParameter,
+    snapshot::{self, Snapshots},
+    source::PackageError,
     structure::Structure,
     terminology::{CodeSystem, ValueSet},
 };
 
 /// Value sets that import value sets that import….
 const MAX_IMPORTS: usize = 8;
+/// Profiles on profiles, and profiles on the types of their elements.
+const MAX_BASES: usize = 24;
 
 /// The definitions that apply.
 #[derive(Debug)]
@@ -45,7 +49,8 @@ struct Slot<T> {
     /// Index in [`Registry::packages`], and in that package.
     package: usize,
     place: usize,
-    made: OnceLock<Option<Arc<T>>>,
+    /// Or why it cannot be made.
+    made: OnceLock<Result<Arc<T>, String>>,
 }
 
 impl<T> Index<T> {
@@ -94,6 +99,17 @@ impl Registry {
         Arc::clone(&BUILT_IN)
     }
 
+    /// The operator's packages before the built-in ones. The error names what is missing, and who refers to it.
+    pub fn with(packages: Vec<Package>) -> Result<Arc<Self>, PackageError> {
+        Ok(Arc::new(Self::loose(packages)))
+    }
+
+    /// The same, whatever is missing.
+    pub(super) fn loose(packages: Vec<Package>) -> Self {
+        let built_in = Self::built_in();
+        Self::index(packages.into_iter().map(Arc::new).chain(built_in.packages.iter().cloned()).collect())
+    }
+
     fn index(packages: Vec<Arc<Package>>) -> Self {
         Self {
             structures: Index::new(&packages, Package::structures, |one| (&one.url, &one.version)),
@@ -111,8 +127,20 @@ impl Registry {
 
     /// The structure with its snapshot.
     pub fn structure(&self, canonical: &str) -> Option<Arc<Structure>> {
-        let slot = self.structures.find(canonical)?;
-        slot.made.get_or_init(|| self.packages[slot.package].structure(slot.place).map(Arc::new)).clone()
+        self.made_structure(self.structures.find(canonical)?).ok()
+    }
+
+    /// The structure with its snapshot; the error says why there is none.
+    pub fn snapshot(&self, canonical: &str) -> Result<Arc<Structure>, String> {
+        let slot = self.structures.find(canonical).ok_or_else(|| format!("{canonical} is in no package"))?;
+        self.made_structure(slot)
+    }
+
+    fn made_structure(&self, slot: &Slot<Structure>) -> Result<Arc<Structure>, String> {
+        match slot.made.get() {
+            Some(made) => made.clone(),
+            None => Shelf::new(self).structure(slot),
+        }
     }
 
     /// The definition of an extension.
@@ -131,15 +159,16 @@ impl Registry {
     }
 
     fn decoded(&self, slot: &Slot<CodeSystem>) -> Option<Arc<CodeSystem>> {
-        slot.made.get_or_init(|| self.packages[slot.package].code_system(slot.place).map(Arc::new)).clone()
+        let read = || self.packages[slot.package].code_system(slot.place).map(Arc::new).ok_or_else(unreadable);
+        slot.made.get_or_init(read).clone().ok()
     }
 
     /// The value set, ready to be asked.
     pub fn expansion(&self, canonical: &str) -> Option<Arc<Expansion>> {
         let slot = self.value_sets.find(canonical)?;
         match slot.made.get() {
-            Some(made) => made.clone(),
-            None => Shelf { registry: self, open: Vec::new(), is_cut: false }.expand(slot),
+            Some(made) => made.clone().ok(),
+            None => Shelf::new(self).expand(slot).ok(),
         }
     }
 
@@ -156,26 +185,59 @@ impl Registry {
     }
 }
 
-/// A value set's way to the others.
+fn unreadable() -> String {
+    "its compiled form cannot be read".to_owned()
+}
+
+/// The way of a definition that is being made to those it refers to.
 struct Shelf<'r> {
     registry: &'r Registry,
-    /// The sets being expanded, by package and place.
+    /// What is being made, by package and place.
     open: Vec<(usize, usize)>,
-    /// Whether an import had to be given up: what was made then depends on where it began and is not kept.
+    /// Whether a reference had to be given up because it leads back or too deep: what was made then depends on where it
+    /// began and is not kept.
     is_cut: bool,
 }
 
-impl Shelf<'_> {
-    fn expand(&mut self, slot: &Slot<Expansion>) -> Option<Arc<Expansion>> {
-        let set: ValueSet = self.registry.packages[slot.package].value_set(slot.place)?;
-        self.open.push((slot.package, slot.place));
-        let made = Arc::new(expansion::expand(&set, self));
-        self.open.pop();
-        // Not while the cell is locked: two sets that import each other would wait for one another.
-        if !self.is_cut || self.open.is_empty() {
-            return slot.made.get_or_init(|| Some(made)).clone();
+impl<'r> Shelf<'r> {
+    fn new(registry: &'r Registry) -> Self {
+        Self { registry, open: Vec::new(), is_cut: false }
+    }
+
+    /// Makes what is in `slot` and keeps it. The cell is not locked meanwhile: two definitions that refer to each other
+    /// would wait for one another.
+    fn make<T>(
+        &mut self,
+        slot: &Slot<T>,
+        most: usize,
+        make: impl FnOnce(&mut Self, &Package) -> Result<T, String>,
+    ) -> Result<Arc<T>, String> {
+        if let Some(made) = slot.made.get() {
+            return made.clone();
         }
-        Some(made)
+        let place = (slot.package, slot.place);
+        if self.open.contains(&place) || self.open.len() >= most {
+            self.is_cut = true;
+            return Err("it refers to itself, or too deep".to_owned());
+        }
+        self.open.push(place);
+        let made = make(self, &self.registry.packages[slot.package]).map(Arc::new);
+        self.open.pop();
+        if self.is_cut && !self.open.is_empty() { made } else { slot.made.get_or_init(|| made).clone() }
+    }
+
+    fn expand(&mut self, slot: &Slot<Expansion>) -> Result<Arc<Expansion>, String> {
+        self.make(slot, MAX_IMPORTS, |shelf, package| {
+            let set: ValueSet = package.value_set(slot.place).ok_or_else(unreadable)?;
+            Ok(expansion::expand(&set, shelf))
+        })
+    }
+
+    fn structure(&mut self, slot: &Slot<Structure>) -> Result<Arc<Structure>, String> {
+        self.make(slot, MAX_BASES, |shelf, package| {
+            let structure = package.structure(slot.place).ok_or_else(unreadable)?;
+            if structure.is_snapshot { Ok(structure) } else { snapshot::generate(&structure, shelf) }
+        })
     }
 }
 
@@ -189,14 +251,15 @@ impl Library for Shelf<'_> {
     fn import(&mut self, canonical: &str) -> Result<Arc<Expansion>, String> {
         let found = self.registry.value_sets.find(canonical);
         let slot = found.ok_or_else(|| format!("the value set {canonical} is in no package"))?;
-        if let Some(Some(made)) = slot.made.get() {
-            return Ok(Arc::clone(made));
-        }
-        if self.open.contains(&(slot.package, slot.place)) || self.open.len() >= MAX_IMPORTS {
-            self.is_cut = true;
-            return Err(format!("the value set {canonical} is imported by itself, or too deep"));
-        }
-        self.expand(slot).ok_or_else(|| format!("the value set {canonical} cannot be read"))
+        self.expand(slot).map_err(|why| format!("the value set {canonical}: {why}"))
+    }
+}
+
+impl Snapshots for Shelf<'_> {
+    fn snapshot(&mut self, canonical: &str) -> Result<Arc<Structure>, String> {
+        let found = self.registry.structures.find(canonical);
+        let slot = found.ok_or_else(|| format!("the structure {canonical} is in no package"))?;
+        self.structure(slot).map_err(|why| format!("the structure {canonical}: {why}"))
     }
 }
 
