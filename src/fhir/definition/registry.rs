@@ -4,7 +4,10 @@
 //! costs one hash look-up. Where several packages define the same canonical, the operator's go before the built-in ones and
 //! newer versions before older.
 
+mod references;
+
 use std::{
+    cmp::{Ordering, Reverse},
     collections::HashMap,
     sync::{Arc, LazyLock, OnceLock},
 };
@@ -29,10 +32,13 @@ const MAX_BASES: usize = 24;
 pub struct Registry {
     /// The operator's first, the built-in ones last.
     packages: Vec<Arc<Package>>,
+    /// How many are the operator's.
+    operators: usize,
     structures: Index<Structure>,
     value_sets: Index<Expansion>,
     code_systems: Index<CodeSystem>,
     parameters: OnceLock<Vec<Arc<SearchParameter>>>,
+    warnings: Vec<String>,
 }
 
 /// Definitions of one kind.
@@ -53,9 +59,19 @@ struct Slot<T> {
     made: OnceLock<Result<Arc<T>, String>>,
 }
 
+impl<T> Slot<T> {
+    /// The lowest wins.
+    fn rank(&self, operators: usize) -> (bool, Reverse<Version<'_>>, Reverse<Version<'_>>) {
+        let newest = |version| Reverse(Version::of(version));
+        (self.package >= operators, newest(&self.version), newest(&self.package_version))
+    }
+}
+
 impl<T> Index<T> {
+    /// Of `packages`, of which the first `operators` go before the others.
     fn new<'p, H: 'p>(
         packages: &'p [Arc<Package>],
+        operators: usize,
         heads: impl Fn(&'p Package) -> &'p [H],
         name: impl Fn(&'p H) -> (&'p str, &'p str),
     ) -> Self {
@@ -68,6 +84,9 @@ impl<T> Index<T> {
                 let slot = Slot { version, package_version, package, place, made: OnceLock::new() };
                 by_url.entry(url.into()).or_default().push(slot);
             }
+        }
+        for slots in by_url.values_mut().filter(|slots| slots.len() > 1) {
+            slots.sort_by(|a, b| a.rank(operators).cmp(&b.rank(operators)));
         }
         Self { by_url }
     }
@@ -91,33 +110,70 @@ impl<T> Index<T> {
     }
 }
 
+/// A version's order: numbers by value, and what is marked as preliminary (`1.2.0-ballot`) before what is not.
+#[derive(Debug, PartialEq, Eq)]
+struct Version<'v> {
+    numbers: Vec<Result<u64, &'v str>>,
+    mark: Option<&'v str>,
+}
+
+impl<'v> Version<'v> {
+    fn of(version: &'v str) -> Self {
+        let (numbers, mark) = version.split_once('-').map_or((version, None), |(numbers, mark)| (numbers, Some(mark)));
+        Self { numbers: numbers.split('.').map(|part| part.parse().map_err(|_| part)).collect(), mark }
+    }
+}
+
+impl Ord for Version<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let mark = |one: &Self| (one.mark.is_none(), one.mark.map(str::to_owned));
+        self.numbers.cmp(&other.numbers).then_with(|| mark(self).cmp(&mark(other)))
+    }
+}
+
+impl PartialOrd for Version<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Registry {
     /// What the program itself brings.
     pub fn built_in() -> Arc<Self> {
         static BUILT_IN: LazyLock<Arc<Registry>> =
-            LazyLock::new(|| Arc::new(Registry::index(vec![Arc::clone(package::r4())])));
+            LazyLock::new(|| Arc::new(Registry::index(package::built_in().to_vec(), 0)));
         Arc::clone(&BUILT_IN)
     }
 
     /// The operator's packages before the built-in ones. The error names what is missing, and who refers to it.
     pub fn with(packages: Vec<Package>) -> Result<Arc<Self>, PackageError> {
-        Ok(Arc::new(Self::loose(packages)))
+        let count = packages.len();
+        let mut registry = Self::loose(packages);
+        registry.warnings = references::check(&registry, count)?;
+        Ok(Arc::new(registry))
     }
 
     /// The same, whatever is missing.
     pub(super) fn loose(packages: Vec<Package>) -> Self {
-        let built_in = Self::built_in();
-        Self::index(packages.into_iter().map(Arc::new).chain(built_in.packages.iter().cloned()).collect())
+        let count = packages.len();
+        Self::index(packages.into_iter().map(Arc::new).chain(package::built_in().iter().cloned()).collect(), count)
     }
 
-    fn index(packages: Vec<Arc<Package>>) -> Self {
+    fn index(packages: Vec<Arc<Package>>, operators: usize) -> Self {
         Self {
-            structures: Index::new(&packages, Package::structures, |one| (&one.url, &one.version)),
-            value_sets: Index::new(&packages, Package::value_sets, |one| (&one.url, &one.version)),
-            code_systems: Index::new(&packages, Package::code_systems, |one| (&one.url, &one.version)),
+            structures: Index::new(&packages, operators, Package::structures, |one| (&one.url, &one.version)),
+            value_sets: Index::new(&packages, operators, Package::value_sets, |one| (&one.url, &one.version)),
+            code_systems: Index::new(&packages, operators, Package::code_systems, |one| (&one.url, &one.version)),
             parameters: OnceLock::new(),
+            warnings: Vec::new(),
+            operators,
             packages,
         }
+    }
+
+    /// What of the operator's packages does not fit together and does no harm.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// The packages, those that win first.
@@ -175,7 +231,8 @@ impl Registry {
     /// The search parameters; of several with one canonical, the one that wins.
     pub fn search_parameters(&self) -> impl Iterator<Item = &Arc<SearchParameter>> {
         let read = || {
-            let index: Index<()> = Index::new(&self.packages, Package::parameters, |one| (&one.url, &one.version));
+            let index: Index<()> =
+                Index::new(&self.packages, self.operators, Package::parameters, |one| (&one.url, &one.version));
             let mut first: Vec<_> = index.by_url.values().filter_map(|slots| slots.first()).collect();
             first.sort_by_key(|slot| (slot.package, slot.place));
             let read = first.into_iter().filter_map(|slot| self.packages[slot.package].parameter(slot.place));
@@ -266,7 +323,7 @@ impl Snapshots for Shelf<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fhir::definition::{expansion::Membership, structure::Strength};
+    use crate::fhir::definition::{expansion::Membership, source::Definitions, structure::Strength};
 
     fn contains(set: &str, system: Option<&str>, code: &str) -> &'static str {
         match Registry::built_in().expansion(set).unwrap().contains(system, code) {
@@ -348,5 +405,92 @@ mod tests {
         assert_eq!(registry.search_parameters().count(), 1375);
         let birthdate = registry.search_parameters().find(|one| one.url.ends_with("/individual-birthdate")).unwrap();
         assert_eq!(birthdate.base, ["Patient", "Person", "RelatedPerson"]);
+    }
+
+    fn package(name: &str, version: &str, more: &str, files: &[&str]) -> Package {
+        let manifest = format!(r#"{{"name":"{name}","version":"{version}"{more}}}"#);
+        let numbered = files.iter().enumerate().map(|(at, text)| (format!("{at}.json"), text.as_bytes()));
+        let files = numbered.chain([("package.json".to_owned(), manifest.as_bytes())]);
+        Definitions::from_files(files).unwrap().package().unwrap()
+    }
+
+    const SET: &str = r#"{"resourceType":"ValueSet","url":"http://hl7.org/fhir/ValueSet/administrative-gender",
+        "compose":{"include":[{"system":"http://x","concept":[{"code":"z"}]}]}}"#;
+
+    #[test]
+    fn the_operators_definitions_win_and_newer_ones_before_older() {
+        let newer = SET.replace("\"z\"", "\"y\"");
+        let packages = vec![
+            package("a", "1.9.0", "", &[SET]),
+            package("a", "1.10.0", "", &[&newer]),
+            package("a", "1.10.0-ballot", "", &[&SET.replace("\"z\"", "\"x\"")]),
+        ];
+        let registry = Registry::with(packages).unwrap();
+        let codes = |version: &str| {
+            let canonical = format!("http://hl7.org/fhir/ValueSet/administrative-gender{version}");
+            registry.expansion(&canonical).map(|set| set.codes(9).join(" "))
+        };
+        assert_eq!(codes("").as_deref(), Some("y"));
+        assert_eq!(codes("|1.9").as_deref(), Some("z"));
+        assert_eq!(codes("|1.10.0-ballot").as_deref(), Some("x"));
+        assert_eq!(codes("|4.0.1").as_deref(), Some("female male other unknown"));
+        assert_eq!(codes("|3"), None);
+        assert_eq!(registry.packages().len(), 3 + package::built_in().len());
+    }
+
+    #[test]
+    fn what_a_package_lacks_is_named() {
+        let fault = |more: &str, file: &str| {
+            Registry::with(vec![package("a", "1", more, &[file])]).map(|made| made.warnings().to_vec())
+        };
+        let depends = |on: &str| format!(r#","dependencies":{{"{on}":"1.0.0"}}"#);
+        let error = fault(&depends("b"), SET).unwrap_err();
+        assert_eq!(error.to_string(), "a#1: depends on the package b#1.0.0, which is not given");
+        assert_eq!(fault(&depends("hl7.fhir.r4.core"), SET).unwrap(), [""; 0]);
+        assert_eq!(fault(&depends("hl7.terminology.r4"), SET).unwrap().len(), 1);
+        let profile = |base: &str, element: &str| {
+            format!(
+                r#"{{"resourceType":"StructureDefinition","url":"http://x/p","name":"P","kind":"resource","type":"Patient",
+                "derivation":"constraint","baseDefinition":"{base}","differential":{{"element":[{{"path":"Patient"}},{element}]}}}}"#
+            )
+        };
+        let patient = "http://hl7.org/fhir/StructureDefinition/Patient";
+        let error = fault("", &profile("http://x/lost", r#"{"path":"Patient.name"}"#)).unwrap_err();
+        assert_eq!(error.to_string(), "a#1: http://x/p: the base http://x/lost is in no package");
+        let typed = r#"{"path":"Patient.name","type":[{"code":"HumanName","profile":["http://x/lost"]}]}"#;
+        let error = fault("", &profile(patient, typed)).unwrap_err();
+        assert_eq!(error.what, "Patient.name: the profile http://x/lost is in no package");
+        let bound = r#"{"path":"Patient.gender","binding":{"strength":"required","valueSet":"http://x/lost"}}"#;
+        let warnings = fault("", &profile(patient, bound)).unwrap();
+        assert_eq!(warnings, ["a#1: http://x/p: Patient.gender: the value set http://x/lost is in no package"]);
+        let wrong = fault("", &profile(patient, r#"{"path":"Patient.nam"}"#)).unwrap_err();
+        assert_eq!(wrong.to_string(), "a#1: http://x/p: element Patient.nam: 'nam' is no element of Patient");
+    }
+
+    #[test]
+    fn every_built_in_structure_has_a_snapshot() {
+        let registry = Registry::built_in();
+        for head in registry.structures() {
+            let made = registry.snapshot(&format!("{}|{}", head.url, head.version));
+            assert!(made.is_ok_and(|made| made.is_snapshot), "{}", head.url);
+        }
+        assert_eq!(references::check(&registry, 2), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn value_sets_that_import_each_other_come_to_an_end() {
+        let set = |url: &str, import: &str| {
+            format!(
+                r#"{{"resourceType":"ValueSet","url":"http://x/{url}","compose":{{"include":[{{"valueSet":["http://x/{import}"]}},
+                {{"system":"http://s","concept":[{{"code":"{url}"}}]}}]}}}}"#
+            )
+        };
+        let registry = Registry::with(vec![package("a", "1", "", &[&set("a", "b"), &set("b", "a")])]).unwrap();
+        for (from, other) in [("a", "b"), ("b", "a")] {
+            let made = registry.expansion(&format!("http://x/{from}")).unwrap();
+            assert_eq!(made.contains(None, from), Membership::Member);
+            assert_eq!(made.contains(None, other), Membership::Member);
+            assert!(matches!(made.contains(None, "z"), Membership::Unknown(_)));
+        }
     }
 }
