@@ -18,6 +18,7 @@ pub mod package;
 pub mod parameter;
 mod pristine;
 pub mod registry;
+mod snapshot;
 pub mod source;
 pub mod structure;
 pub mod terminology;

@@ -320,12 +320,27 @@ fn inflate(deflated: &[u8]) -> Result<Vec<u8>, String> {
 /// R4 4.0.1, built in. The asset is made of HL7's package `hl7.fhir.r4.examples` 4.0.1 by
 /// `sofa package compile hl7.fhir.r4.examples-4.0.1.tgz --out capability/r4/definitions.bin`.
 pub fn r4() -> &'static Arc<Package> {
-    #[expect(clippy::expect_used, reason = "the asset is part of the program; a test decodes it")]
-    static R4: LazyLock<Arc<Package>> = LazyLock::new(|| {
-        let asset = include_bytes!("../../../capability/r4/definitions.bin");
-        Arc::new(Package::open(&asset[..]).expect("the built-in R4 package opens"))
-    });
+    static R4: LazyLock<Arc<Package>> =
+        LazyLock::new(|| asset(include_bytes!("../../../capability/r4/definitions.bin")));
     &R4
+}
+
+/// What the program brings: the project's own CA Core+ and HALO definitions, made of the JSON beside them by
+/// `sofa package compile capability/ca-core --out capability/ca-core/package.bin` (likewise `halo`), and R4.
+pub fn built_in() -> &'static [Arc<Package>] {
+    static BUILT_IN: LazyLock<[Arc<Package>; 3]> = LazyLock::new(|| {
+        [
+            asset(include_bytes!("../../../capability/ca-core/package.bin")),
+            asset(include_bytes!("../../../capability/halo/package.bin")),
+            Arc::clone(r4()),
+        ]
+    });
+    &*BUILT_IN
+}
+
+#[expect(clippy::expect_used, reason = "the assets are part of the program; a test opens them")]
+fn asset(bytes: &'static [u8]) -> Arc<Package> {
+    Arc::new(Package::open(bytes).expect("a built-in package opens"))
 }
 
 #[cfg(test)]
@@ -343,6 +358,19 @@ mod tests {
         assert_eq!((definitions.value_sets.len(), definitions.code_systems.len()), (1316, 1061));
         assert_eq!(definitions.parameters.len(), 1375);
         assert_eq!(definitions.encode().unwrap(), *package.bytes);
+    }
+
+    #[test]
+    fn the_projects_own_packages_are_compiled_from_the_json_beside_them() {
+        for (package, folder) in built_in().iter().zip(["ca-core", "halo"]) {
+            let folder = format!("{}/capability/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+            let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
+            let name = |path: &std::path::Path| path.file_name().unwrap().to_string_lossy().into_owned();
+            let files = files.iter().map(|path| (name(path), std::fs::read(path).unwrap()));
+            let made = Definitions::from_files(files).unwrap();
+            assert_eq!(made, package.definitions(), "run: sofa package compile {folder} --out {folder}/package.bin");
+        }
     }
 
     #[test]
