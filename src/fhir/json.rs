@@ -70,7 +70,8 @@ impl Doc {
         let text: Arc<str> = Arc::from(text.strip_prefix('\u{feff}').unwrap_or(text));
         // One value in a dozen bytes or more, as documents go.
         let nodes = Vec::with_capacity(text.len() / 16 + 4);
-        let mut parser = Parser { text: &text, bytes: text.as_bytes(), at: 0, nodes, keys: Vec::new(), many: Vec::new(), limits };
+        let mut parser =
+            Parser { text: &text, bytes: text.as_bytes(), at: 0, nodes, keys: Vec::new(), many: Vec::new(), limits };
         if text.len() > u32::MAX as usize {
             return Err(parser.error("a document of less than 4 GiB"));
         }
@@ -518,7 +519,8 @@ struct Key {
 /// A number that is the same for the same bytes.
 #[expect(clippy::cast_possible_truncation, reason = "the upper half is mixed in")]
 pub fn fingerprint(bytes: &[u8]) -> u32 {
-    let mixed = bytes.iter().fold(bytes.len() as u64, |mixed, b| (mixed ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
+    let mixed =
+        bytes.iter().fold(bytes.len() as u64, |mixed, b| (mixed ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
     (mixed ^ (mixed >> 32)) as u32
 }
 

@@ -55,7 +55,10 @@ pub async fn transaction(engine: &Engine, bundle: &Resource, writes: &[usize]) -
 pub async fn set_context(engine: &Engine, request: &Resource) -> Result<(), Failure> {
     let errors = issues(engine, request, None).await?.into_iter().filter(is_error);
     let (inside, outside): (Vec<_>, Vec<_>) = errors.partition(|issue| {
-        issue.expression.as_deref().is_some_and(|path| path.contains("].resource.entry[") && path.contains("].resource."))
+        issue
+            .expression
+            .as_deref()
+            .is_some_and(|path| path.contains("].resource.entry[") && path.contains("].resource."))
     });
     if let Some(outcome) = Outcome::of(outside) {
         return Err(Failure::BadRequest(outcome));

@@ -104,5 +104,7 @@ fn resource(engine: &Engine, kind: &str) -> Value {
 fn profiles<'e>(engine: &'e Engine, kind: &str) -> Vec<&'e str> {
     let structures = engine.validator.registry().structures();
     let own = structures.filter(|one| one.is_constraint && one.type_name == kind && !one.url.starts_with(R4));
-    own.map(|one| &*one.url).filter(|url| *url != format!("{BACKPORT}/StructureDefinition/backport-subscription")).collect()
+    own.map(|one| &*one.url)
+        .filter(|url| *url != format!("{BACKPORT}/StructureDefinition/backport-subscription"))
+        .collect()
 }

@@ -123,13 +123,15 @@ impl Asked {
         }
         for (index, parameter) in parameters.into_iter().enumerate() {
             let name = parameter.str("name").unwrap_or_default();
-            let value = parameter.members().find(|(key, _)| key.starts_with("value")).and_then(|(_, value)| value.as_str());
+            let value =
+                parameter.members().find(|(key, _)| key.starts_with("value")).and_then(|(_, value)| value.as_str());
             match (&*name, parameter.get("resource"), value) {
                 ("resource", Some(resource), _) => {
                     let parsed = Resource::parse(resource.raw(), &state.engine.limits());
-                    asked.resource = Some(parsed.map_err(|issue| {
-                        Failure::from(issue.at(format!("Parameters.parameter[{index}].resource")))
-                    })?);
+                    asked.resource =
+                        Some(parsed.map_err(|issue| {
+                            Failure::from(issue.at(format!("Parameters.parameter[{index}].resource")))
+                        })?);
                 }
                 (name, None, Some(value)) => asked.take(name, &value)?,
                 _ => {

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use super::{Run, report::Report};
 use crate::fhir::{
     definition::{
-        structure::{Binding, Strength},
         expansion::Membership,
+        structure::{Binding, Strength},
         types::TypeId,
     },
     json::Ref,

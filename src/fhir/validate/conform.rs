@@ -228,10 +228,12 @@ impl Run<'_, '_, '_> {
                 self.fail(node, IssueType::TooLong, &text, profile);
             }
         }
-        if let Some(least) = rule.least.as_ref().filter(|least| compare(value, least) == Some(std::cmp::Ordering::Less)) {
+        if let Some(least) = rule.least.as_ref().filter(|least| compare(value, least) == Some(std::cmp::Ordering::Less))
+        {
             self.fail(node, IssueType::Value, &format!("expected at least {}", least.json), profile);
         }
-        if let Some(most) = rule.most.as_ref().filter(|most| compare(value, most) == Some(std::cmp::Ordering::Greater)) {
+        if let Some(most) = rule.most.as_ref().filter(|most| compare(value, most) == Some(std::cmp::Ordering::Greater))
+        {
             self.fail(node, IssueType::Value, &format!("expected at most {}", most.json), profile);
         }
     }
@@ -248,7 +250,8 @@ impl Run<'_, '_, '_> {
             let scope = Scope::new(tree, node);
             let fails = profile.context_invariants.iter().any(|one| one.test(&scope) == Ok(Some(false)));
             if fails {
-                let text = format!("the extension {} may not stand here: its context invariant does not hold", profile.url);
+                let text =
+                    format!("the extension {} may not stand here: its context invariant does not hold", profile.url);
                 self.report.error(tree, node, IssueType::Extension, text);
             }
             return;

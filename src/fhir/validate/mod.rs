@@ -96,7 +96,8 @@ impl Validator {
     /// A validator over loaded definitions.
     pub fn new(registry: Arc<Registry>, options: Options) -> Self {
         let types = super::definition::types::r4();
-        let by_type = options.profiles.iter().filter_map(|(ty, url)| Some((types.resource(ty)?, url.clone()))).collect();
+        let by_type =
+            options.profiles.iter().filter_map(|(ty, url)| Some((types.resource(ty)?, url.clone()))).collect();
         Self { registry, options, plan: &PLAN, by_type, profiles: RwLock::default() }
     }
 

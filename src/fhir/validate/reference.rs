@@ -90,7 +90,9 @@ impl Run<'_, '_, '_> {
         if let Some(id) = text.as_deref().and_then(|text| text.strip_prefix('#')) {
             let holder = self.container(node);
             if !id.is_empty() && self.inside.contained(holder, id).is_none() {
-                let text = format!("ref-1: SHALL have a contained resource if a local reference is provided: there is no contained resource '{id}'");
+                let text = format!(
+                    "ref-1: SHALL have a contained resource if a local reference is provided: there is no contained resource '{id}'"
+                );
                 self.report.error(tree, node, IssueType::Invariant, text);
                 return;
             }
@@ -194,8 +196,11 @@ impl Run<'_, '_, '_> {
             }
             open.extend(tree.children(node).map(|child| (child, within)));
         }
-        let unused: Vec<_> =
-            contained.iter().filter(|(id, node)| !used.contains(&***id) && !refers.contains(node)).map(|(_, node)| *node).collect();
+        let unused: Vec<_> = contained
+            .iter()
+            .filter(|(id, node)| !used.contains(&***id) && !refers.contains(node))
+            .map(|(_, node)| *node)
+            .collect();
         let unnamed = tree.named(resource, "contained").filter(|one| tree.child(*one, "id").is_none());
         let mut unused: Vec<_> = unused.into_iter().chain(unnamed.filter(|one| !refers.contains(one))).collect();
         unused.sort_unstable();

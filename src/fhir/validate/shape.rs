@@ -28,15 +28,20 @@ fn text(tree: &Tree<'_>, found: &Found) -> String {
         Fault::UnexpectedArray => "expected a single value, not a JSON array: the element does not repeat".to_owned(),
         Fault::ExpectedObject => "expected a JSON object".to_owned(),
         Fault::UnexpectedObject => {
-            format!("expected a {holder}, which JSON writes as a plain value; id and extension go into a member with _ before its name")
+            format!(
+                "expected a {holder}, which JSON writes as a plain value; id and extension go into a member with _ before its name"
+            )
         }
         Fault::NestedArray => "expected no array inside an array".to_owned(),
         Fault::Empty => "expected content: what is empty is left out".to_owned(),
         Fault::Null => {
-            "expected a value: null stands only in an array of primitives, where the array with _ has an object".to_owned()
+            "expected a value: null stands only in an array of primitives, where the array with _ has an object"
+                .to_owned()
         }
         Fault::UnexpectedShadow { name } => format!("'{name}': only primitives have a member with _ before its name"),
-        Fault::ChoiceTwice { name, other } => format!("expected one type of this choice, found both {other} and {name}"),
+        Fault::ChoiceTwice { name, other } => {
+            format!("expected one type of this choice, found both {other} and {name}")
+        }
         Fault::NoResourceType => "expected a resource with a resourceType".to_owned(),
         Fault::UnknownResource { name } => format!("'{name}' is not a resource type of FHIR R4"),
     }

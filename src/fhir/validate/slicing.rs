@@ -8,8 +8,8 @@ use super::{
 };
 use crate::fhir::{
     definition::{
-        structure::{self, DiscriminatorKind, Max, Rules, Strength},
         expansion::Membership,
+        structure::{self, DiscriminatorKind, Max, Rules, Strength},
         types::{Field, TypeId},
     },
     tree::Node,
@@ -90,8 +90,8 @@ impl Build<'_> {
         let discriminators = slicing.map_or(&[][..], |slicing| &slicing.discriminators);
         let mut slices = Vec::new();
         for slice in &draft.slices {
-            let matchers: Option<Vec<_>> =
-                discriminators.iter().map(|one| self.matcher(one, slice, own)).collect();
+            let own = narrowed(self, slice, own.to_vec());
+            let matchers: Option<Vec<_>> = discriminators.iter().map(|one| self.matcher(one, slice, &own)).collect();
             slices.push(Slice {
                 name: slice.slice_name.into(),
                 matchers: matchers.unwrap_or_default(),
@@ -121,7 +121,9 @@ impl Build<'_> {
                     let name = rest.trim_end_matches(')').trim();
                     Step::OfType(self.types.named(name.strip_prefix("FHIR.").unwrap_or(name))?)
                 }
-                Some(("extension", rest)) => Step::Extension(rest.trim_end_matches(')').trim_matches(['\'', '"', ' ']).into()),
+                Some(("extension", rest)) => {
+                    Step::Extension(rest.trim_end_matches(')').trim_matches(['\'', '"', ' ']).into())
+                }
                 Some(_) => return None,
             });
         }
@@ -179,11 +181,16 @@ impl Build<'_> {
                 let own = self.types_of(own, name);
                 match draft.children.iter().find(|child| child.name == &**name) {
                     Some(child) => self.test(kind, child, &narrowed(self, child, own), rest, depth + 1),
-                    None => self.test(kind, &Draft::default(), &own, rest, depth + 1).filter(|_| kind == DiscriminatorKind::Type),
+                    None => self
+                        .test(kind, &Draft::default(), &own, rest, depth + 1)
+                        .filter(|_| kind == DiscriminatorKind::Type),
                 }
             }
             Some((Step::OfType(ty), rest)) => {
-                let slice = draft.slices.iter().find(|slice| slice.types().iter().any(|one| self.types.named(&one.code) == Some(*ty)));
+                let slice = draft
+                    .slices
+                    .iter()
+                    .find(|slice| slice.types().iter().any(|one| self.types.named(&one.code) == Some(*ty)));
                 self.test(kind, slice.unwrap_or(draft), &[*ty], rest, depth + 1)
             }
             Some((Step::Resolve, rest)) => self.test_target(kind, draft, rest, depth),
