@@ -11,6 +11,7 @@ mod database;
 mod demo;
 mod healthcheck;
 mod key;
+mod package;
 mod serve;
 mod user;
 
@@ -67,6 +68,9 @@ enum Command {
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Key(key::Command),
+    /// Compile, list and check FHIR packages
+    #[command(subcommand)]
+    Package(package::Command),
     /// Ask the running server whether it is ready; exit code 0 or 1 (for containers)
     Healthcheck,
 }
@@ -114,6 +118,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Client(command) => wait_for(client::run(command, quiet(common.load(Vec::new())?)?)),
         Command::User(command) => wait_for(user::run(command, quiet(common.load(Vec::new())?)?)),
         Command::Key(command) => wait_for(key::run(command, quiet(common.load(Vec::new())?)?)),
+        Command::Package(package::Command::Compile(compile)) => package::compile(&compile),
+        Command::Package(package::Command::List) => package::list(&quiet(common.load(Vec::new())?)?),
+        Command::Package(package::Command::Check(check)) => package::check(&common.load(Vec::new())?, &check),
         Command::Healthcheck => wait_for(healthcheck::run(common.load(Vec::new())?)),
     }
 }

@@ -22,7 +22,13 @@ use uuid::Uuid;
 
 pub use failure::Failure;
 
-use crate::{clock::SharedClock, config::Config, fhir::json::Limits, outbound, secret::Sealer};
+use crate::{
+    clock::SharedClock,
+    config::Config,
+    fhir::{definition::registry::Registry, json::Limits},
+    outbound,
+    secret::Sealer,
+};
 
 /// What interactions work with. Cloning shares it.
 #[derive(Clone)]
@@ -36,6 +42,8 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The guarded HTTP client for rest-hooks.
     pub outbound: outbound::Client,
+    /// What resources are checked against.
+    pub registry: Arc<Registry>,
     /// This process among its replicas: the owner of its leases.
     pub process: Uuid,
     /// The FHIR base URL, without a trailing slash.
@@ -52,11 +60,12 @@ impl Engine {
         sealer: Arc<Sealer>,
         config: Arc<Config>,
         outbound: outbound::Client,
+        registry: Arc<Registry>,
     ) -> Self {
         let base = config.server.fhir_base();
         let process = crate::id::new_uuid();
         let waiters = write::Waiters::default();
-        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, process, base, waiters }))
+        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, registry, process, base, waiters }))
     }
 
     /// Now.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sofa::access::{Act, Caller, Permit, authorize};
 use sofa::clock::{Clock, ManualClock};
 use sofa::config::Config;
+use sofa::fhir::definition::registry::Registry;
 use sofa::fhir::json::Limits;
 use sofa::fhir::resource::Resource;
 use sofa::interaction::write::Written;
@@ -73,7 +74,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(datetime!(2026-01-02 03:04:05 UTC)));
         let outbound = Client::new(Guard::new(&config.delivery)).unwrap();
         let sealer = Arc::new(Sealer::new(&[7; 32]).unwrap());
-        let engine = Engine::new(db.pool.clone(), clock.clone(), sealer, config, outbound);
+        let engine = Engine::new(db.pool.clone(), clock.clone(), sealer, config, outbound, Registry::built_in());
         Self { db, engine, clock, receiver: Receiver::start().await }
     }
 
