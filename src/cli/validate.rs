@@ -5,7 +5,6 @@ use std::{
     io::{BufRead, BufReader, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::{Context, Result};
@@ -100,7 +99,7 @@ fn bar(count: usize) -> ProgressBar {
 
 struct Work<'a> {
     asked: &'a Validate,
-    validator: Arc<Validator>,
+    validator: Validator,
     limits: Limits,
     count: usize,
     invalid: usize,
