@@ -102,12 +102,13 @@ pub fn searchset(statuses: &[Value]) -> Value {
         let full_url = format!("urn:uuid:{}", status["id"].as_str().unwrap_or_default());
         json!({"fullUrl": full_url, "resource": status, "search": {"mode": "match"}})
     });
-    json!({
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": statuses.len(),
-        "entry": entries.collect::<Vec<_>>(),
-    })
+    let entries: Vec<_> = entries.collect();
+    let mut bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": statuses.len()});
+    // What is empty is left out (R4 json.html).
+    if !entries.is_empty() {
+        bundle["entry"] = Value::Array(entries);
+    }
+    bundle
 }
 
 /// A notification in the format of its Subscription. `limits` are those of the resources in it.
