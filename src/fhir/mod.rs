@@ -3,6 +3,7 @@
 pub mod compartment;
 pub mod definition;
 pub mod element;
+pub mod format;
 pub mod instant;
 pub mod json;
 pub mod outcome;
@@ -11,6 +12,8 @@ pub mod reference;
 pub mod resource;
 pub mod tree;
 pub mod types;
+pub mod validate;
+pub mod xml;
 
 /// The base of HALO's canonical URLs.
 pub const HALO: &str = "http://fhir.infoway-inforoute.ca/io/HALO";

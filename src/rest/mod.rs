@@ -54,6 +54,8 @@ pub fn router(base: &str, state: RestState) -> Router {
         .route("/Subscription/$status", get(operation::statuses_get).post(operation::statuses_post))
         .route("/Subscription/{id}/$status", get(operation::status).post(operation::status))
         .route("/Subscription/{id}/$events", get(operation::events_get).post(operation::events_post))
+        .route("/{kind}/$validate", post(operation::validate_type))
+        .route("/{kind}/{id}/$validate", get(operation::validate_stored).post(operation::validate_instance))
         .route("/{kind}", post(kind::create))
         .route("/{kind}/", post(kind::create))
         .route("/{kind}/{id}", get(instance::read).put(instance::update).delete(instance::delete))
@@ -65,7 +67,7 @@ pub fn router(base: &str, state: RestState) -> Router {
         .merge(guarded)
         .fallback(error::no_route)
         .layer(DefaultBodyLimit::max(state.engine.config.fhir.max_body_bytes))
-        .layer(middleware::from_fn(negotiate::middleware))
+        .layer(middleware::from_fn_with_state(state.clone(), negotiate::middleware))
         .with_state(state.clone());
     // Clients that append "/" to the base mean the base.
     let slash = Router::new()
@@ -73,7 +75,7 @@ pub fn router(base: &str, state: RestState) -> Router {
         .method_not_allowed_fallback(error::wrong_method)
         .layer(cors::registered_origins(state.engine.pool.clone()))
         .layer(DefaultBodyLimit::max(state.engine.config.fhir.max_body_bytes))
-        .layer(middleware::from_fn(negotiate::middleware))
+        .layer(middleware::from_fn_with_state(state.clone(), negotiate::middleware))
         .with_state(state);
     Router::new().nest(base, below).merge(slash)
 }

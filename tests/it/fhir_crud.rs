@@ -65,8 +65,7 @@ async fn a_resource_comes_back_as_it_went_in() {
     let text = r#"{"resourceType":"Basic","code":{"text":"täxt \"quoted\" \\ 💊 \u00e9"},
       "extension":[{"url":"urn:d","valueDecimal":1.0},{"url":"urn:d","valueDecimal":1.00},{"url":"urn:d","valueDecimal":-0.0},
       {"url":"urn:d","valueDecimal":1E+3},{"url":"urn:d","valueDecimal":0.1000000000000000055511151231257827},
-      {"url":"urn:d","valueDecimal":123456789012345678901234567890.1234567890},{"url":"urn:i","valueInteger":2147483647}],
-      "unknownToUs":{"deep":[[1.50,null,true]]}}"#;
+      {"url":"urn:d","valueDecimal":123456789012345678901234567890.1234567890},{"url":"urn:i","valueInteger":2147483647}]}"#;
     let created = service.post("Basic", &text).await.expect(201);
     let read = service.get(&format!("Basic/{}", created.id())).await.expect(200);
     for number in [
@@ -76,7 +75,6 @@ async fn a_resource_comes_back_as_it_went_in() {
         "1E+3}",
         "0.1000000000000000055511151231257827}",
         "123456789012345678901234567890.1234567890}",
-        "1.50,",
     ] {
         assert!(read.text.contains(number), "{number} in {}", read.text);
     }
@@ -410,9 +408,7 @@ async fn media_types_are_negotiated() {
     ] {
         service.send("POST", "Organization", &[("content-type", kind)], body()).await.expect(201);
     }
-    for kind in
-        ["text/plain", "application/fhir+xml", "application/octet-stream", "application/fhir+json; fhirVersion=5.0"]
-    {
+    for kind in ["text/plain", "text/turtle", "application/octet-stream", "application/fhir+json; fhirVersion=5.0"] {
         service.send("POST", "Organization", &[("content-type", kind)], body()).await.expect(415).expect_outcome();
     }
     let id = service.post("Organization", &organization("x")).await.expect(201).id();
@@ -429,9 +425,9 @@ async fn media_types_are_negotiated() {
         assert!(answer.header("content-type").contains("json"), "{accept}: {}", answer.header("content-type"));
     }
     service.send("GET", &path, &[("accept", "application/foobar")], None).await.expect(406).expect_outcome();
-    service.send("GET", &path, &[("accept", "application/fhir+xml")], None).await.expect(406).expect_outcome();
-    service.send("GET", &format!("{path}?_format=json"), &[("accept", "application/fhir+xml")], None).await.expect(200);
-    service.get(&format!("{path}?_format=xml")).await.expect(406).expect_outcome();
+    service.send("GET", &path, &[("accept", "text/turtle")], None).await.expect(406).expect_outcome();
+    service.send("GET", &format!("{path}?_format=json"), &[("accept", "text/turtle")], None).await.expect(200);
+    service.get(&format!("{path}?_format=ttl")).await.expect(406).expect_outcome();
 }
 
 #[tokio::test]
