@@ -14,10 +14,13 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::{
     config,
-    fhir::definition::{
-        package::Package,
-        registry::Registry,
-        source::{self, Definitions, PackageError},
+    fhir::{
+        definition::{
+            package::Package,
+            registry::Registry,
+            source::{self, Definitions, PackageError},
+        },
+        validate::{Enforcement, Options, Validator},
     },
 };
 
@@ -34,6 +37,18 @@ pub fn load(config: &config::Validation) -> Result<Arc<Registry>, PackageError> 
         tracing::warn!("{warning}");
     }
     Ok(registry)
+}
+
+/// The validator that the configuration asks for.
+pub fn validator(config: &config::Validation) -> Result<Validator, PackageError> {
+    let type_profiles = match config.ca_core {
+        config::CaCore::Enforce => Enforcement::Enforce,
+        config::CaCore::Warn => Enforcement::Warn,
+        config::CaCore::Off => Enforcement::Off,
+    };
+    let reject_unknown_profiles = config.unknown_profile == config::UnknownProfile::Reject;
+    let options = Options { type_profiles, reject_unknown_profiles, ..Options::built_in() };
+    Ok(Validator::new(load(config)?, options))
 }
 
 /// Opens a package: a `.tgz`, or a folder with `package.json` in it or in its sub-folder `package`.

@@ -14,6 +14,7 @@ mod key;
 mod package;
 mod serve;
 mod user;
+mod validate;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -71,6 +72,8 @@ enum Command {
     /// Compile, list and check FHIR packages
     #[command(subcommand)]
     Package(package::Command),
+    /// Check resources in files as the server would: JSON, XML, NDJSON, folders; exit code 1 if one is not valid
+    Validate(validate::Validate),
     /// Ask the running server whether it is ready; exit code 0 or 1 (for containers)
     Healthcheck,
 }
@@ -121,6 +124,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Package(package::Command::Compile(compile)) => package::compile(&compile),
         Command::Package(package::Command::List) => package::list(&quiet(common.load(Vec::new())?)?),
         Command::Package(package::Command::Check(check)) => package::check(&common.load(Vec::new())?, &check),
+        Command::Validate(asked) => validate::run(&asked, quiet(common.load(Vec::new())?)?),
         Command::Healthcheck => wait_for(healthcheck::run(common.load(Vec::new())?)),
     }
 }

@@ -6,10 +6,13 @@ pub mod element;
 pub mod instant;
 pub mod json;
 pub mod outcome;
+pub mod path;
 pub mod reference;
 pub mod resource;
 pub mod tree;
 pub mod types;
+pub mod validate;
+pub mod xml;
 
 /// The base of HALO's canonical URLs.
 pub const HALO: &str = "http://fhir.infoway-inforoute.ca/io/HALO";

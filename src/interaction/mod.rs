@@ -12,6 +12,7 @@ pub mod history;
 pub mod read;
 pub mod subscription;
 pub mod update;
+pub mod validate;
 pub mod write;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub use failure::Failure;
 use crate::{
     clock::SharedClock,
     config::Config,
-    fhir::{definition::registry::Registry, json::Limits},
+    fhir::{json::Limits, validate::Validator},
     outbound,
     secret::Sealer,
 };
@@ -42,8 +43,8 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The guarded HTTP client for rest-hooks.
     pub outbound: outbound::Client,
-    /// What resources are checked against.
-    pub registry: Arc<Registry>,
+    /// R4, the loaded packages and what is enforced of them.
+    pub validator: Arc<Validator>,
     /// This process among its replicas: the owner of its leases.
     pub process: Uuid,
     /// The FHIR base URL, without a trailing slash.
@@ -60,12 +61,12 @@ impl Engine {
         sealer: Arc<Sealer>,
         config: Arc<Config>,
         outbound: outbound::Client,
-        registry: Arc<Registry>,
+        validator: Arc<Validator>,
     ) -> Self {
         let base = config.server.fhir_base();
         let process = crate::id::new_uuid();
         let waiters = write::Waiters::default();
-        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, registry, process, base, waiters }))
+        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, validator, process, base, waiters }))
     }
 
     /// Now.

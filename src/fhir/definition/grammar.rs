@@ -40,6 +40,10 @@ static CURRENCIES: LazyLock<Vec<&str>> =
 
 /// `type/subtype` with optional parameters: `text/plain; charset=utf-8`.
 fn is_media_type(code: &str) -> bool {
+    // R4's own words for its formats, where a media type stands (capabilitystatement.html, `format`).
+    if matches!(code, "xml" | "json" | "ttl") {
+        return true;
+    }
     let (kind, parameters) = code.split_once(';').map_or((code, None), |(kind, rest)| (kind, Some(rest)));
     let is_kind = kind.trim_end().split_once('/').is_some_and(|(kind, sub)| is_restricted(kind) && is_restricted(sub));
     is_kind && parameters.is_none_or(are_parameters)
