@@ -52,7 +52,10 @@ pub(super) fn run(asked: &Validate, mut config: Config) -> Result<ExitCode> {
     config.validation.packages.extend(asked.package.iter().cloned());
     let validator = packages::validator(&config.validation)?;
     for profile in &asked.profile {
-        anyhow::ensure!(validator.knows(profile), "the profile {profile} is not loaded: name its package with --package");
+        anyhow::ensure!(
+            validator.knows(profile),
+            "the profile {profile} is not loaded: name its package with --package"
+        );
     }
     let mut files = Vec::new();
     for file in &asked.files {
@@ -60,7 +63,8 @@ pub(super) fn run(asked: &Validate, mut config: Config) -> Result<ExitCode> {
     }
     anyhow::ensure!(!files.is_empty(), "there is no .json, .xml or .ndjson file in what was named");
     let progress = bar(files.len());
-    let mut work = Work { asked, validator, limits: Limits { depth: config.fhir.max_depth }, count: 0, invalid: 0, progress };
+    let mut work =
+        Work { asked, validator, limits: Limits { depth: config.fhir.max_depth }, count: 0, invalid: 0, progress };
     for file in &files {
         work.file(file)?;
         work.progress.inc(1);
@@ -77,7 +81,8 @@ fn find(path: &Path, is_named: bool, files: &mut Vec<PathBuf>) -> Result<()> {
     let context = || format!("cannot read {}", path.display());
     if path.is_dir() {
         let entries = std::fs::read_dir(path).with_context(context)?;
-        let mut inside = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(context)?;
+        let mut inside =
+            entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(context)?;
         inside.sort();
         return inside.iter().try_for_each(|path| find(path, false, files));
     }

@@ -150,6 +150,56 @@ fn every_constraint_of_r4_is_understood() {
     }
 }
 
+const INPUTS: [&str; 5] = [
+    PATIENT,
+    include_str!("patient-example.json"),
+    include_str!("observation-example.json"),
+    include_str!("questionnaire-example.json"),
+    include_str!("valueset-example-expansion.json"),
+];
+
+#[test]
+fn every_constraint_of_r4_holds_in_its_examples() {
+    let mut count = 0;
+    for text in INPUTS {
+        let doc = doc(text);
+        let tree = Tree::of_resource(&doc);
+        let mut open = vec![tree.root()];
+        while let Some(node) = open.pop() {
+            open.extend(tree.children(node));
+            let own = tree.kind(node).into_iter().flat_map(|ty| &ty.constraints);
+            let constraints = own.chain(tree.field(node).into_iter().flat_map(|field| &field.constraints));
+            // The best practice of having a narrative.
+            for constraint in constraints.filter(|constraint| constraint.key != "dom-6") {
+                let Some(expression) = &constraint.expression else { continue };
+                let found = Expression::parse(expression).unwrap().test(&Scope::new(&tree, node));
+                assert!(matches!(found, Ok(Some(true) | None)), "{}: {} {found:?}", tree.path(node), constraint.key);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 500, "{count}");
+}
+
+#[test]
+fn every_search_parameter_of_r4_is_understood() {
+    let package = crate::fhir::definition::package::r4();
+    let texts: Vec<_> = (0..package.parameters().len())
+        .filter_map(|index| package.parameter(index))
+        .flat_map(|one| one.expression.into_iter().chain(one.components.into_iter().map(|part| part.expression)))
+        .collect();
+    assert!(texts.len() > 1_300, "{}", texts.len());
+    for text in texts {
+        let expression = Expression::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        for input in INPUTS {
+            let doc = doc(input);
+            let tree = Tree::of_resource(&doc);
+            let found = expression.evaluate(&Scope::new(&tree, tree.root()));
+            assert!(found.is_ok(), "{text}: {found:?}");
+        }
+    }
+}
+
 #[test]
 fn plain_paths_have_steps() {
     let steps = |text: &str| Expression::parse(text).unwrap().steps();
