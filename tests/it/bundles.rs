@@ -108,7 +108,15 @@ async fn a_transaction_that_fails_leaves_no_trace() {
         bad(entry("", "POST", "Organization", None), 400),
         bad(entry("", "POST", "Foo", Some(&json!({"resourceType": "Foo"}))), 404),
         bad(entry("", "POST", "Organization", Some(&patient("wrong type"))), 400),
-        bad(entry("", "PUT", "Organization/never", Some(&json!({"resourceType": "Organization", "id": "never", "name": "n"}))), 405),
+        bad(
+            entry(
+                "",
+                "PUT",
+                "Organization/never",
+                Some(&json!({"resourceType": "Organization", "id": "never", "name": "n"})),
+            ),
+            405,
+        ),
         bad(entry("", "FETCH", "Organization/1", None), 400),
         bad(json!({"resource": organization("no request")}), 400),
     ] {

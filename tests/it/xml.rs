@@ -91,7 +91,11 @@ async fn bundles_are_read_and_answered_in_xml() {
 #[tokio::test]
 async fn the_answer_has_the_format_that_is_asked_for() {
     let (_server, service) = service().await;
-    let id = service.post("Basic", &json!({"resourceType": "Basic", "code": {"text": "x"}, "language": "en"})).await.expect(201).id();
+    let id = service
+        .post("Basic", &json!({"resourceType": "Basic", "code": {"text": "x"}, "language": "en"}))
+        .await
+        .expect(201)
+        .id();
     let path = format!("Basic/{id}");
     for (query, accept, expected) in [
         ("", "*/*", "json"),

@@ -10,7 +10,6 @@ use crate::fhir::{
     definition::structure::Constraint,
     outcome::{Issue, IssueType, Severity},
     path::{Expression, Scope},
-    tree::{Node, Tree},
 };
 
 /// What the walk checks without FHIRPath.
@@ -62,9 +61,10 @@ impl Compiler {
 }
 
 impl Invariant {
-    /// Evaluates at an element.
-    pub fn check(&self, tree: &Tree<'_>, node: Node, report: &mut Report) {
-        match self.expression.test(&Scope::new(tree, node)) {
+    /// Evaluates at the scope's focus.
+    pub fn check(&self, scope: &Scope<'_, '_>, report: &mut Report) {
+        let (tree, node) = (scope.tree, scope.focus);
+        match self.expression.test(scope) {
             // An empty result says nothing against the element (R4 conformance-rules.html#constraints).
             Ok(Some(true) | None) => {}
             Ok(Some(false)) => {

@@ -43,6 +43,7 @@ use report::Report;
 use super::{
     definition::{registry::Registry, types::TypeId},
     outcome::{Issue, IssueType},
+    path::{Memo, Scope},
     tree::{Node, Tree},
 };
 
@@ -109,7 +110,8 @@ impl Validator {
 
     /// As [`Validator::check`], and against the profiles with these canonicals, whether the resource claims them or not.
     pub fn check_against<C: AsRef<str>>(&self, tree: &Tree<'_>, canonicals: &[C]) -> Vec<Issue> {
-        let mut run = Run::new(self, tree);
+        let memo = Memo::default();
+        let mut run = Run::new(self, tree, &memo);
         shape::check(tree, &mut run.report);
         run.resource(tree.root());
         for canonical in canonicals.iter().map(AsRef::as_ref) {
@@ -165,12 +167,19 @@ struct Run<'v, 't, 'd> {
     /// The same, of trials whose issues nobody reads.
     tried: HashMap<(Node, u32), bool>,
     is_trial: bool,
+    /// What FHIRPath found out about the whole document.
+    memo: &'t Memo,
 }
 
 impl<'v, 't, 'd> Run<'v, 't, 'd> {
-    fn new(validator: &'v Validator, tree: &'t Tree<'d>) -> Self {
+    fn new(validator: &'v Validator, tree: &'t Tree<'d>, memo: &'t Memo) -> Self {
         let (met, tried) = (HashMap::new(), HashMap::new());
-        Self { validator, tree, report: Report::default(), inside: Inside::of(tree), met, tried, is_trial: false }
+        Self { validator, tree, report: Report::default(), inside: Inside::of(tree), met, tried, is_trial: false, memo }
+    }
+
+    /// What an invariant at `node` is evaluated in.
+    fn scope(&self, node: Node) -> Scope<'t, 'd> {
+        Scope { memo: Some(self.memo), ..Scope::new(self.tree, node) }
     }
 
     /// Checks a resource against the profile of its type and the profiles it claims.

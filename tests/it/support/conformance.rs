@@ -17,7 +17,8 @@ static VALIDATOR: LazyLock<Validator> =
 pub fn assert_conforms(asked: &str, text: &str) {
     let converted = text.starts_with('<').then(|| xml::read(text, &Limits::default()));
     let converted = converted.transpose().unwrap_or_else(|issues| panic!("{asked}: {issues:#?}: {text}"));
-    let doc = Doc::parse(converted.as_deref().unwrap_or(text), &Limits::default()).unwrap_or_else(|error| panic!("{asked}: {error}: {text}"));
+    let doc = Doc::parse(converted.as_deref().unwrap_or(text), &Limits::default())
+        .unwrap_or_else(|error| panic!("{asked}: {error}: {text}"));
     let issues = VALIDATOR.check(&Tree::of_resource(&doc));
     let errors: Vec<_> = issues.iter().filter(|issue| issue.severity >= Severity::Error).collect();
     assert!(errors.is_empty(), "{asked}: the answer is not valid R4: {errors:#?}\n{text}");
