@@ -11,7 +11,7 @@
 //! | base | std, serde | anything of ours |
 //! | [`fhir`], [`smart`] | R4 and SMART as data | I/O, SQL, HTTP, users, the time |
 //! | [`store`] | all SQL | HTTP, policy |
-//! | [`outbound`], [`token`] | calling out safely; JWTs | FHIR interactions |
+//! | [`outbound`], [`packages`], [`token`] | calling out safely; packages on disk; JWTs | FHIR interactions |
 //! | [`access`] | who calls, what is permitted | axum, SQL text |
 //! | [`subscription`] | topics, notifications, channels | REST, OAuth |
 //! | [`interaction`], [`context`] | what happens to data | axum |
@@ -63,8 +63,9 @@ pub mod smart;
 // store: the only SQL
 pub mod store;
 
-// services: calling out safely; signing and checking JWTs
+// services: calling out safely; reading packages; signing and checking JWTs
 pub mod outbound;
+pub mod packages;
 pub mod token;
 
 // access: who the caller is and what is permitted

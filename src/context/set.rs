@@ -4,6 +4,7 @@
 //! |---|---|
 //! | stored | 200, `Parameters` with `launchID`, `resourcesResponse`, `outcome` |
 //! | Parameters or Bundle shape | 400, every fault with its FHIRPath |
+//! | a resource against R4, the profile of its type or one it claims | 422, every issue with its FHIRPath |
 //! | references, types, appID, patient and encounter that do not agree | 422, every fault |
 //! | no active Subscription of this PoC | 422 |
 //! | `ifNoneExist` matches several | 412 |
@@ -34,6 +35,7 @@ use crate::{
     interaction::{
         Engine, Failure,
         read::parsed,
+        validate,
         write::{self, Fate, Keys, Op, Patience, Planned, Written},
     },
     store::{self, Tx, audit, context::ContextRow, idempotency, intent},
@@ -61,6 +63,7 @@ pub async fn set(engine: &Engine, caller: &Caller, permit: &Permit, request: Req
         return Ok(answer);
     }
     let input = Input::read(request.body, &engine.limits(), engine.config.fhir.max_bundle_entries)?;
+    validate::set_context(engine, request.body).await?;
     let mut patience = Patience::new(engine);
     loop {
         match attempt(engine, caller, permit, &input, key.as_ref()).await {

@@ -51,6 +51,8 @@ struct Node {
     /// The member's name without its quotes; empty for array items and the root.
     key_start: u32,
     key_end: u32,
+    /// [`fingerprint`] of the member's name.
+    key_print: u32,
     /// Index of the node after this subtree: the next sibling, if the parent has one.
     after: u32,
 }
@@ -66,12 +68,15 @@ impl Doc {
     /// Parses a JSON text (RFC 8259). A leading byte order mark is ignored.
     pub fn parse(text: &str, limits: &Limits) -> Result<Self, SyntaxError> {
         let text: Arc<str> = Arc::from(text.strip_prefix('\u{feff}').unwrap_or(text));
-        let mut parser = Parser { text: &text, bytes: text.as_bytes(), at: 0, nodes: Vec::new(), limits };
+        // One value in a dozen bytes or more, as documents go.
+        let nodes = Vec::with_capacity(text.len() / 16 + 4);
+        let mut parser =
+            Parser { text: &text, bytes: text.as_bytes(), at: 0, nodes, keys: Vec::new(), many: Vec::new(), limits };
         if text.len() > u32::MAX as usize {
             return Err(parser.error("a document of less than 4 GiB"));
         }
         parser.space();
-        parser.value(0, (0, 0))?;
+        parser.value(0, Key::default())?;
         parser.space();
         if parser.at != parser.bytes.len() {
             return Err(parser.error("nothing after the document's end"));
@@ -164,10 +169,23 @@ impl<'d> Ref<'d> {
 
     /// The members of an object, in source order; nothing for other kinds.
     pub fn members(self) -> impl Iterator<Item = (Cow<'d, str>, Ref<'d>)> {
-        self.children(Kind::Object).map(|child| {
-            let node = child.node();
-            (unescape(&child.doc.text[node.key_start as usize..node.key_end as usize]), child)
-        })
+        self.values().map(|child| (child.key(), child))
+    }
+
+    /// The values of an object's members, in source order; nothing for other kinds.
+    pub fn values(self) -> impl Iterator<Item = Ref<'d>> {
+        self.children(Kind::Object)
+    }
+
+    /// The name of the member that this value is; empty for array items and the root.
+    pub fn key(self) -> Cow<'d, str> {
+        let node = self.node();
+        unescape(&self.doc.text[node.key_start as usize..node.key_end as usize])
+    }
+
+    /// The [`fingerprint`] of [`Ref::key`].
+    pub fn key_print(self) -> u32 {
+        self.node().key_print
     }
 
     /// The items of an array; nothing for other kinds.
@@ -190,7 +208,8 @@ impl<'d> Ref<'d> {
 
     /// The member `name` of an object.
     pub fn get(self, name: &str) -> Option<Ref<'d>> {
-        self.members().find(|(key, _)| key == name).map(|(_, value)| value)
+        let print = fingerprint(name.as_bytes());
+        self.values().find(|value| value.key_print() == print && value.key() == name)
     }
 
     /// A string's content.
@@ -244,6 +263,10 @@ struct Parser<'t> {
     bytes: &'t [u8],
     at: usize,
     nodes: Vec<Node>,
+    /// The names seen in the objects that are open, outermost first.
+    keys: Vec<Key>,
+    /// For objects with many members: where their names begin in `keys`, and all their names.
+    many: Vec<(usize, HashSet<String>)>,
     limits: &'t Limits,
 }
 
@@ -273,10 +296,11 @@ impl Parser<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize, key: (u32, u32)) -> Result<(), SyntaxError> {
+    fn value(&mut self, depth: usize, key: Key) -> Result<(), SyntaxError> {
         let index = self.nodes.len();
         let start = self.at as u32;
-        self.nodes.push(Node { kind: Kind::Null, start, end: start, key_start: key.0, key_end: key.1, after: 0 });
+        let (key_start, key_end, key_print) = (key.start, key.end, key.print);
+        self.nodes.push(Node { kind: Kind::Null, start, end: start, key_start, key_end, key_print, after: 0 });
         let kind = match self.peek() {
             Some(b'{') => self.object(depth)?,
             Some(b'[') => self.array(depth)?,
@@ -305,7 +329,7 @@ impl Parser<'_> {
 
     fn object(&mut self, depth: usize) -> Result<Kind, SyntaxError> {
         let depth = self.deeper(depth)?;
-        let mut keys = Keys::default();
+        let first = self.keys.len();
         self.at += 1;
         self.space();
         if self.peek() == Some(b'}') {
@@ -317,9 +341,10 @@ impl Parser<'_> {
                 return Err(self.error("a member's name in double quotes"));
             }
             let start = self.at + 1;
-            self.string()?;
+            let escaped = self.string()?;
             let key = start..self.at - 1;
-            if !keys.add(unescape(&self.text[key.clone()])) {
+            let mine = self.key(&key, escaped);
+            if !self.note_key(first, mine) {
                 self.at = start;
                 return Err(self.error(&format!("each name once: {} is repeated", &self.text[key])));
             }
@@ -329,11 +354,55 @@ impl Parser<'_> {
             }
             self.at += 1;
             self.space();
-            self.value(depth, (key.start as u32, key.end as u32))?;
+            self.value(depth, mine)?;
             if self.closes(b'}', "',' or '}'")? {
+                self.forget_keys(first);
                 return Ok(Kind::Object);
             }
         }
+    }
+
+    fn key(&self, span: &Range<usize>, escaped: bool) -> Key {
+        let print = if escaped {
+            fingerprint(unescape(&self.text[span.clone()]).as_bytes())
+        } else {
+            fingerprint(&self.bytes[span.clone()])
+        };
+        Key { print, start: span.start as u32, end: span.end as u32 }
+    }
+
+    /// Notes a name of the object whose names begin at `first` in `keys`; whether it is new. A few names are compared one by
+    /// one, many are kept in a set, so that a hostile object costs no more than its size.
+    fn note_key(&mut self, first: usize, mine: Key) -> bool {
+        const FEW: usize = 24;
+        let known = &self.keys[first..];
+        if known.len() < FEW {
+            let is_known = known.iter().any(|one| one.print == mine.print && self.same_name(*one, mine));
+            self.keys.push(mine);
+            return !is_known;
+        }
+        if known.len() == FEW {
+            let names = known.iter().map(|one| self.name(*one).into_owned());
+            self.many.push((first, names.collect()));
+            self.keys.push(mine);
+        }
+        let name = self.name(mine).into_owned();
+        self.many.last_mut().is_none_or(|(_, names)| names.insert(name))
+    }
+
+    fn forget_keys(&mut self, first: usize) {
+        self.keys.truncate(first);
+        while self.many.last().is_some_and(|(owner, _)| *owner >= first) {
+            self.many.pop();
+        }
+    }
+
+    fn name(&self, key: Key) -> Cow<'_, str> {
+        unescape(&self.text[key.start as usize..key.end as usize])
+    }
+
+    fn same_name(&self, one: Key, other: Key) -> bool {
+        self.name(one) == self.name(other)
     }
 
     fn array(&mut self, depth: usize) -> Result<Kind, SyntaxError> {
@@ -345,7 +414,7 @@ impl Parser<'_> {
             return Ok(Kind::Array);
         }
         loop {
-            self.value(depth, (0, 0))?;
+            self.value(depth, Key::default())?;
             if self.closes(b']', "',' or ']'")? {
                 return Ok(Kind::Array);
             }
@@ -369,19 +438,21 @@ impl Parser<'_> {
         }
     }
 
-    fn string(&mut self) -> Result<(), SyntaxError> {
+    /// Reads a string; whether it has escapes.
+    fn string(&mut self) -> Result<bool, SyntaxError> {
         let start = self.at;
         let mut escaped = false;
         self.at += 1;
         loop {
+            let rest = &self.bytes[self.at.min(self.bytes.len())..];
+            self.at += rest.iter().position(|b| PLAIN[*b as usize] == 0).unwrap_or(rest.len());
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
                     self.at += 2;
                 }
-                Some(0..0x20) => return Err(self.error("control characters in strings to be escaped")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.error("control characters in strings to be escaped")),
                 None => return Err(self.error("'\"' at the end of a string")),
             }
         }
@@ -394,7 +465,7 @@ impl Parser<'_> {
                 return Err(self.error("valid escapes, without \\u0000"));
             }
         }
-        Ok(())
+        Ok(escaped)
     }
 
     fn digits(&mut self) -> Result<(), SyntaxError> {
@@ -437,28 +508,34 @@ impl Parser<'_> {
     }
 }
 
-/// The names seen in one object: a short list, then a hash set, so that a hostile object costs no more than its size.
-#[derive(Default)]
-struct Keys<'t> {
-    few: Vec<Cow<'t, str>>,
-    many: HashSet<Cow<'t, str>>,
+/// A member's name: where it stands, and a number that tells most names apart.
+#[derive(Clone, Copy, Default)]
+struct Key {
+    print: u32,
+    start: u32,
+    end: u32,
 }
 
-impl<'t> Keys<'t> {
-    const FEW: usize = 24;
+/// A number that is the same for the same bytes.
+#[expect(clippy::cast_possible_truncation, reason = "the upper half is mixed in")]
+pub fn fingerprint(bytes: &[u8]) -> u32 {
+    let mixed =
+        bytes.iter().fold(bytes.len() as u64, |mixed, b| (mixed ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
+    (mixed ^ (mixed >> 32)) as u32
+}
 
-    fn add(&mut self, key: Cow<'t, str>) -> bool {
-        if self.few.len() < Self::FEW {
-            let new = !self.few.contains(&key);
-            self.few.push(key);
-            return new;
-        }
-        if self.many.is_empty() {
-            self.many.extend(self.few.iter().cloned());
-        }
-        self.many.insert(key)
+/// 1 for the bytes that stand for themselves in a string.
+const PLAIN: [u8; 256] = {
+    let mut plain = [1; 256];
+    let mut b = 0;
+    while b < 0x20 {
+        plain[b] = 0;
+        b += 1;
     }
-}
+    plain[b'"' as usize] = 0;
+    plain[b'\\' as usize] = 0;
+    plain
+};
 
 #[cfg(test)]
 mod tests {
@@ -503,6 +580,11 @@ mod tests {
         let many: String = (0..100).map(|i| format!("\"k{i}\":1,")).collect();
         assert!(parse(&format!("{{{many}\"k50\":1}}")).is_err());
         assert!(parse(&format!("{{{many}\"k100\":1}}")).is_ok());
+        // Sets belong to their object: the next one, and the one around it, begin anew.
+        let object = format!("{{{many}\"k100\":1}}");
+        assert!(parse(&format!("[{object},{object}]")).is_ok());
+        assert!(parse(&format!("{{{many}\"k100\":{object},\"k101\":1}}")).is_ok());
+        assert!(parse(&format!("{{{many}\"k100\":{object},\"k7\":1}}")).is_err());
     }
 
     #[test]

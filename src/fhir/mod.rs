@@ -7,10 +7,12 @@ pub mod format;
 pub mod instant;
 pub mod json;
 pub mod outcome;
+pub mod path;
 pub mod reference;
 pub mod resource;
 pub mod tree;
 pub mod types;
+pub mod validate;
 pub mod xml;
 
 /// The base of HALO's canonical URLs.

@@ -24,9 +24,12 @@ struct Slot {
     next: u32,
     /// The `_` sibling's node.
     shadow: u32,
+    /// Position in its array.
+    position: u32,
 }
 
-const EMPTY: Slot = Slot { ty: None, field: None, parent: NONE, first_child: NONE, next: NONE, shadow: NONE };
+const EMPTY: Slot =
+    Slot { ty: None, field: None, parent: NONE, first_child: NONE, next: NONE, shadow: NONE, position: 0 };
 
 /// What is wrong with the shape of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,9 +210,7 @@ impl<'d> Tree<'d> {
         let mut at = node;
         while let (Some(parent), Some(field)) = (self.parent(at), self.field(at)) {
             if field.is_array {
-                let before = self.children(parent).take_while(|child| *child != at);
-                let index = before.filter(|child| self.field_id(*child) == self.field_id(at)).count();
-                steps.push(format!("{}[{index}]", field.element));
+                steps.push(format!("{}[{}]", field.element, self.slot(at).position));
             } else {
                 steps.push(field.element.to_string());
             }
@@ -265,6 +266,8 @@ struct Pending {
     field: FieldId,
     value: u32,
     shadow: u32,
+    /// Position in an array.
+    position: u32,
 }
 
 /// Appends to the list of one element's children.
@@ -323,12 +326,13 @@ impl<'d> Builder<'d> {
         let node = Node(value.index());
         let first = self.pending.len();
         let mut is_empty = true;
-        for (name, member) in value.members() {
+        let is_resource = self.tree.types.ty(ty).kind == Kind::Resource;
+        for member in value.values() {
             is_empty = false;
-            if name == "resourceType" && self.tree.types.ty(ty).kind == Kind::Resource {
+            if is_resource && member.key() == "resourceType" {
                 continue;
             }
-            self.member(node, ty, &name, member, first);
+            self.member(node, ty, member, first);
         }
         if is_empty {
             self.fault(node, "", Fault::Empty);
@@ -338,13 +342,14 @@ impl<'d> Builder<'d> {
     }
 
     /// Notes one member, to be read when its `_` sibling is known.
-    fn member(&mut self, node: Node, ty: TypeId, name: &str, member: Ref<'d>, first: usize) {
+    fn member(&mut self, node: Node, ty: TypeId, member: Ref<'d>, first: usize) {
         let types = self.tree.types;
-        let (plain, is_shadow) = match name.strip_prefix('_') {
-            Some(plain) => (plain, true),
-            None => (name, false),
+        let name = &*member.key();
+        let (plain, is_shadow, field) = match name.strip_prefix('_') {
+            Some(plain) => (plain, true, types.field_named(ty, plain)),
+            None => (name, false, types.field_printed(ty, member.key_print(), name)),
         };
-        let Some(field) = types.field_named(ty, plain) else {
+        let Some(field) = field else {
             return self.fault(node, name, Fault::UnknownElement { name: name.to_owned() });
         };
         if is_shadow && types.primitive(types.field(field).ty).is_none() {
@@ -367,7 +372,7 @@ impl<'d> Builder<'d> {
                 return self.fault(node, name, Fault::ChoiceTwice { name: plain.to_owned(), other });
             }
         }
-        self.pending.push(Pending { field, value, shadow });
+        self.pending.push(Pending { field, value, shadow, position: 0 });
     }
 
     /// Makes the noted members children.
@@ -397,6 +402,10 @@ impl<'d> Builder<'d> {
     }
 
     fn array(&mut self, family: &mut Family, one: Pending, field: &'static Field) {
+        let array = self.tree.doc.at(if one.value == NONE { one.shadow } else { one.value });
+        if one.shadow == NONE && array.kind() == json::Kind::Array {
+            return self.plain_array(family, one.field, array, field);
+        }
         let mut lists = [Vec::new(), Vec::new()];
         for (list, index) in lists.iter_mut().zip([one.value, one.shadow]) {
             if index == NONE {
@@ -412,9 +421,9 @@ impl<'d> Builder<'d> {
             }
         }
         let [values, shadows] = lists;
-        for position in 0..values.len().max(shadows.len()) {
-            let at = |list: &[u32]| list.get(position).copied().filter(|index| !self.is_null(*index)).unwrap_or(NONE);
-            let item = Pending { field: one.field, value: at(&values), shadow: at(&shadows) };
+        for (position, index) in (0..).zip(0..values.len().max(shadows.len())) {
+            let at = |list: &[u32]| list.get(index).copied().filter(|item| !self.is_null(*item)).unwrap_or(NONE);
+            let item = Pending { field: one.field, value: at(&values), shadow: at(&shadows), position };
             if item.value == NONE && item.shadow == NONE {
                 let member = format!("{}[{position}]", field.element);
                 self.fault(family.parent, &member, Fault::Null);
@@ -424,6 +433,25 @@ impl<'d> Builder<'d> {
             } else {
                 self.child(family, item, field);
             }
+        }
+    }
+
+    /// An array without a `_` sibling.
+    fn plain_array(&mut self, family: &mut Family, id: FieldId, array: Ref<'d>, field: &'static Field) {
+        let mut count = 0;
+        for item in array.items() {
+            let one = Pending { field: id, value: item.index(), shadow: NONE, position: count };
+            match item.kind() {
+                json::Kind::Null | json::Kind::Array => {
+                    let fault = if item.kind() == json::Kind::Null { Fault::Null } else { Fault::NestedArray };
+                    self.fault(family.parent, &format!("{}[{count}]", field.element), fault);
+                }
+                _ => self.child(family, one, field),
+            }
+            count += 1;
+        }
+        if count == 0 {
+            self.fault(family.parent, &field.element, Fault::Empty);
         }
     }
 
@@ -442,6 +470,7 @@ impl<'d> Builder<'d> {
         slot.parent = family.parent.0;
         slot.field = Some(one.field);
         slot.shadow = one.shadow;
+        slot.position = one.position;
         slot.ty = Some(field.ty);
         let before = if family.last == NONE { family.parent.0 } else { family.last };
         if family.last == NONE {
@@ -466,9 +495,9 @@ impl<'d> Builder<'d> {
         }
         let first = self.pending.len();
         let mut is_empty = true;
-        for (name, member) in value.members() {
+        for member in value.values() {
             is_empty = false;
-            self.member(node, ty, &name, member, first);
+            self.member(node, ty, member, first);
         }
         if is_empty {
             self.fault(node, "", Fault::Empty);

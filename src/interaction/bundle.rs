@@ -22,6 +22,7 @@ use super::{
     Engine, Failure, Stored,
     condition::Condition,
     read, update,
+    validate::{self, Verdict},
     write::{self, Fate, Op, Planned, Written},
 };
 use crate::{
@@ -79,7 +80,7 @@ pub async fn process(
         return Err(Failure::TooLarge(Outcome::error(IssueType::TooCostly, text).at("Bundle.entry")));
     }
     match root.str("type").as_deref() {
-        Some("transaction") => transaction(engine, caller, &entries, detail, status).await,
+        Some("transaction") => transaction(engine, caller, bundle, &entries, detail, status).await,
         Some("batch") => Ok(batch(engine, caller, &entries, detail, status).await),
         _ => Err(fault(IssueType::Value, "the Bundle's type is transaction or batch", "Bundle.type")),
     }
@@ -92,6 +93,7 @@ fn fault(code: IssueType, text: impl Into<String>, at: impl Into<String>) -> Fai
 async fn transaction(
     engine: &Engine,
     caller: &Caller,
+    bundle: &Resource,
     entries: &[Ref<'_>],
     detail: Detail,
     status: StatusOf<'_>,
@@ -119,12 +121,13 @@ async fn transaction(
             look(engine, caller, wish).await?;
         }
     }
-    let planned = wishes.iter().filter_map(|wish| match wish {
-        Wish::Write(planned) => Some(planned.as_ref().clone()),
+    let planned = wishes.iter().enumerate().filter_map(|(index, wish)| match wish {
+        Wish::Write(planned) => Some((index, planned.as_ref().clone())),
         Wish::Read { .. } => None,
     });
-    let planned: Vec<_> = planned.collect();
-    let written = if planned.is_empty() { Vec::new() } else { write::write(engine, caller, planned).await? };
+    let (writes, planned): (Vec<_>, Vec<_>) = planned.unzip();
+    let verdict = validate::transaction(engine, bundle, &writes).await?;
+    let written = if planned.is_empty() { Vec::new() } else { write::write(engine, caller, planned, verdict).await? };
     let mut written = written.into_iter();
     let mut answers = Vec::with_capacity(wishes.len());
     for wish in &wishes {
@@ -174,7 +177,11 @@ async fn alone(
                 let text = format!("in a batch, {found} leads nowhere: entries are independent; use a transaction");
                 return Err(fault(IssueType::Invalid, text, format!("{at}.resource")));
             }
-            Ok(Got::Written(Box::new(write::one(engine, caller, *planned).await?)))
+            let verdict = match planned.op.resource() {
+                Some(resource) => validate::one(engine, resource, Some(at)).await?,
+                None => Verdict::of_a_delete(),
+            };
+            Ok(Got::Written(Box::new(write::one(engine, caller, *planned, verdict).await?)))
         }
         read => look(engine, caller, &read).await,
     }

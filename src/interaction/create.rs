@@ -6,6 +6,7 @@
 //! | `If-None-Exist` matches one | 200, nothing made |
 //! | `If-None-Exist` matches several | 412 |
 //! | another create with the same condition waits for its PoC | waits, then 200 or 409 |
+//! | against R4, the profile of its type or one it claims | 422, every issue |
 //! | outside the patient of a `patient/` scope | 403 |
 //!
 //! An `id`, `meta.versionId` or `meta.lastUpdated` in the body is ignored.
@@ -13,6 +14,7 @@
 use super::{
     Engine, Failure,
     condition::Condition,
+    validate,
     write::{self, Op, Planned, Written},
 };
 use crate::{
@@ -28,5 +30,6 @@ pub async fn create(
     resource: Resource,
     condition: Option<Condition>,
 ) -> Result<Written, Failure> {
-    write::one(engine, caller, Planned::alone(permit, Op::Create { resource, condition })).await
+    let verdict = validate::one(engine, &resource, None).await?;
+    write::one(engine, caller, Planned::alone(permit, Op::Create { resource, condition }), verdict).await
 }

@@ -10,6 +10,7 @@
 
 use super::{
     Engine, Failure,
+    validate::Verdict,
     write::{self, Op, Planned, Written},
 };
 use crate::access::{Caller, Permit};
@@ -24,5 +25,5 @@ pub async fn delete(
     if_match: Option<i64>,
 ) -> Result<Written, Failure> {
     let op = Op::Delete { kind: kind.to_owned(), id: id.to_owned(), if_match };
-    write::one(engine, caller, Planned::alone(permit, op)).await
+    write::one(engine, caller, Planned::alone(permit, op), Verdict::of_a_delete()).await
 }

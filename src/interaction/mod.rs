@@ -12,6 +12,7 @@ pub mod history;
 pub mod read;
 pub mod subscription;
 pub mod update;
+pub mod validate;
 pub mod write;
 
 use std::sync::Arc;
@@ -22,7 +23,13 @@ use uuid::Uuid;
 
 pub use failure::Failure;
 
-use crate::{clock::SharedClock, config::Config, fhir::json::Limits, outbound, secret::Sealer};
+use crate::{
+    clock::SharedClock,
+    config::Config,
+    fhir::{json::Limits, validate::Validator},
+    outbound,
+    secret::Sealer,
+};
 
 /// What interactions work with. Cloning shares it.
 #[derive(Clone)]
@@ -36,6 +43,8 @@ pub struct Parts {
     pub config: Arc<Config>,
     /// The guarded HTTP client for rest-hooks.
     pub outbound: outbound::Client,
+    /// R4, the loaded packages and what is enforced of them.
+    pub validator: Arc<Validator>,
     /// This process among its replicas: the owner of its leases.
     pub process: Uuid,
     /// The FHIR base URL, without a trailing slash.
@@ -52,11 +61,12 @@ impl Engine {
         sealer: Arc<Sealer>,
         config: Arc<Config>,
         outbound: outbound::Client,
+        validator: Arc<Validator>,
     ) -> Self {
         let base = config.server.fhir_base();
         let process = crate::id::new_uuid();
         let waiters = write::Waiters::default();
-        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, process, base, waiters }))
+        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, validator, process, base, waiters }))
     }
 
     /// Now.

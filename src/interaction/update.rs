@@ -6,11 +6,12 @@
 //! | unknown id | 405, or 201 where `fhir.update_create` allows it |
 //! | no `id` in the body, or another one | 400 |
 //! | `If-Match` names another version, or nothing is there | 412 |
+//! | against R4, the profile of its type or one it claims | 422, every issue |
 //! | shared data, from a launch | 403 |
 //! | another write of the resource waits for its PoC | waits, then as above, or 409 |
 
 use super::{
-    Engine, Failure,
+    Engine, Failure, validate,
     write::{self, Op, Planned, Written},
 };
 use crate::{
@@ -28,7 +29,9 @@ pub async fn update(
     if_match: Option<i64>,
 ) -> Result<Written, Failure> {
     check_id(&resource, id)?;
-    write::one(engine, caller, Planned::alone(permit, Op::Update { id: id.to_owned(), resource, if_match })).await
+    let verdict = validate::one(engine, &resource, None).await?;
+    let op = Op::Update { id: id.to_owned(), resource, if_match };
+    write::one(engine, caller, Planned::alone(permit, op), verdict).await
 }
 
 /// The body's id must be the URL's (http.html#update).

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{RestState, reply};
 use crate::{
     config::UpdateCreate,
-    fhir::{HALO, instant, types},
+    fhir::{HALO, definition::types::R4, instant, types},
     interaction::Engine,
     subscription::topic,
 };
@@ -73,7 +73,12 @@ fn resource(engine: &Engine, kind: &str) -> Value {
         "readHistory": true,
         "updateCreate": engine.config.fhir.update_create != UpdateCreate::Off && kind != "Subscription",
         "conditionalCreate": kind != "Subscription",
+        "operation": [{"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}],
     });
+    let profiles = profiles(engine, kind);
+    if !profiles.is_empty() {
+        resource["supportedProfile"] = json!(profiles);
+    }
     if kind == "Subscription" {
         resource["extension"] = topic::all()
             .iter()
@@ -84,11 +89,22 @@ fn resource(engine: &Engine, kind: &str) -> Value {
                 })
             })
             .collect();
-        resource["supportedProfile"] = json!([format!("{BACKPORT}/StructureDefinition/backport-subscription")]);
+        let backport = format!("{BACKPORT}/StructureDefinition/backport-subscription");
+        resource["supportedProfile"] = profiles.into_iter().chain([&*backport]).collect();
         resource["operation"] = json!([
+            resource["operation"][0],
             {"name": "status", "definition": format!("{BACKPORT}/OperationDefinition/backport-subscription-status")},
             {"name": "events", "definition": format!("{BACKPORT}/OperationDefinition/backport-subscription-events")},
         ]);
     }
     resource
+}
+
+/// The loaded profiles on a type: those of packages, R4's own aside.
+fn profiles<'e>(engine: &'e Engine, kind: &str) -> Vec<&'e str> {
+    let structures = engine.validator.registry().structures();
+    let own = structures.filter(|one| one.is_constraint && one.type_name == kind && !one.url.starts_with(R4));
+    own.map(|one| &*one.url)
+        .filter(|url| *url != format!("{BACKPORT}/StructureDefinition/backport-subscription"))
+        .collect()
 }

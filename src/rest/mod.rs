@@ -54,6 +54,8 @@ pub fn router(base: &str, state: RestState) -> Router {
         .route("/Subscription/$status", get(operation::statuses_get).post(operation::statuses_post))
         .route("/Subscription/{id}/$status", get(operation::status).post(operation::status))
         .route("/Subscription/{id}/$events", get(operation::events_get).post(operation::events_post))
+        .route("/{kind}/$validate", post(operation::validate_type))
+        .route("/{kind}/{id}/$validate", get(operation::validate_stored).post(operation::validate_instance))
         .route("/{kind}", post(kind::create))
         .route("/{kind}/", post(kind::create))
         .route("/{kind}/{id}", get(instance::read).put(instance::update).delete(instance::delete))

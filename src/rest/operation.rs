@@ -1,4 +1,4 @@
-//! Operations: `$set-context`, `$clear-context`, and `$status` and `$events` of Subscriptions.
+//! Operations: `$set-context`, `$clear-context`, `$validate`, and `$status` and `$events` of Subscriptions.
 
 use axum::{
     extract::{Path, Query, State},
@@ -11,13 +11,17 @@ use super::{
     body::{FhirBody, OptionalBody},
     caller::Authenticated,
     error::RestError,
+    kind::KnownKind,
     reply,
 };
 use crate::{
     access::{Act, authorize},
     context::{clear, set},
-    fhir::{outcome::IssueType, types},
-    interaction::{Failure, subscription},
+    fhir::{outcome::IssueType, resource::Resource, types},
+    interaction::{
+        Failure, subscription,
+        validate::{self, Mode, Question},
+    },
 };
 
 /// Longest `Idempotency-Key`.
@@ -54,6 +58,109 @@ pub async fn clear_context(
 }
 
 type Inputs = Vec<(String, String)>;
+
+/// `POST [base]/[type]/$validate` with a resource, or with Parameters (`resource`, `mode`, `profile`). It tells nothing that
+/// the caller did not send, so any token will do.
+pub async fn validate_type(
+    State(state): State<RestState>,
+    Authenticated(_): Authenticated,
+    _: KnownKind,
+    Path(kind): Path<String>,
+    Query(inputs): Query<Inputs>,
+    body: OptionalBody,
+) -> Result<Response, RestError> {
+    let asked = Asked::read(&state, &kind, inputs, body.0)?;
+    let outcome = validate::type_level(&state.engine, &kind, asked.question()).await?;
+    Ok(reply::outcome(StatusCode::OK, &outcome))
+}
+
+/// `POST [base]/[type]/[id]/$validate`: the resource that was sent as the next version, or the stored one.
+pub async fn validate_instance(
+    State(state): State<RestState>,
+    Authenticated(caller): Authenticated,
+    _: KnownKind,
+    Path((kind, id)): Path<(String, String)>,
+    Query(inputs): Query<Inputs>,
+    body: OptionalBody,
+) -> Result<Response, RestError> {
+    let asked = Asked::read(&state, &kind, inputs, body.0)?;
+    let permit = authorize(&caller, Act::Read { kind: &kind, id: known(&id)? })?;
+    let outcome = validate::instance_level(&state.engine, &permit, (&kind, &id), asked.question()).await?;
+    Ok(reply::outcome(StatusCode::OK, &outcome))
+}
+
+/// `GET [base]/[type]/[id]/$validate`: the stored resource.
+pub async fn validate_stored(
+    state: State<RestState>,
+    caller: Authenticated,
+    known: KnownKind,
+    path: Path<(String, String)>,
+    inputs: Query<Inputs>,
+) -> Result<Response, RestError> {
+    validate_instance(state, caller, known, path, inputs, OptionalBody(None)).await
+}
+
+/// What a `$validate` request says, in its query or its Parameters.
+struct Asked {
+    resource: Option<Resource>,
+    mode: Mode,
+    profile: Option<String>,
+}
+
+impl Asked {
+    fn read(state: &RestState, kind: &str, inputs: Inputs, body: Option<Resource>) -> Result<Self, Failure> {
+        let mut asked = Self { resource: None, mode: Mode::default(), profile: None };
+        for (name, value) in inputs {
+            asked.take(&name, &value)?;
+        }
+        let Some(body) = body else { return Ok(asked) };
+        let parameters: Vec<_> = body.root().at("parameter");
+        let is_request = body.type_name() == "Parameters"
+            && (kind != "Parameters" || parameters.iter().any(|one| one.str("name").as_deref() == Some("resource")));
+        if !is_request {
+            asked.resource = Some(body);
+            return Ok(asked);
+        }
+        for (index, parameter) in parameters.into_iter().enumerate() {
+            let name = parameter.str("name").unwrap_or_default();
+            let value =
+                parameter.members().find(|(key, _)| key.starts_with("value")).and_then(|(_, value)| value.as_str());
+            match (&*name, parameter.get("resource"), value) {
+                ("resource", Some(resource), _) => {
+                    let parsed = Resource::parse(resource.raw(), &state.engine.limits());
+                    asked.resource =
+                        Some(parsed.map_err(|issue| {
+                            Failure::from(issue.at(format!("Parameters.parameter[{index}].resource")))
+                        })?);
+                }
+                (name, None, Some(value)) => asked.take(name, &value)?,
+                _ => {
+                    let text = format!("parameter[{index}]: expected resource, mode or profile");
+                    return Err(Failure::bad_request(IssueType::Structure, text));
+                }
+            }
+        }
+        Ok(asked)
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+        match name {
+            "mode" => self.mode = Mode::parse(value)?,
+            "profile" => self.profile = Some(value.to_owned()),
+            // How the answer is written is negotiated elsewhere.
+            "_format" | "_pretty" => {}
+            _ => {
+                let text = format!("$validate has no parameter '{name}': expected resource, mode or profile");
+                return Err(Failure::bad_request(IssueType::NotSupported, text));
+            }
+        }
+        Ok(())
+    }
+
+    fn question(&self) -> Question<'_> {
+        Question { resource: self.resource.clone(), mode: self.mode, profile: self.profile.as_deref() }
+    }
+}
 
 /// `GET [base]/Subscription/$status?id=…&status=…`
 pub async fn statuses_get(

@@ -65,8 +65,7 @@ async fn a_resource_comes_back_as_it_went_in() {
     let text = r#"{"resourceType":"Basic","code":{"text":"täxt \"quoted\" \\ 💊 \u00e9"},
       "extension":[{"url":"urn:d","valueDecimal":1.0},{"url":"urn:d","valueDecimal":1.00},{"url":"urn:d","valueDecimal":-0.0},
       {"url":"urn:d","valueDecimal":1E+3},{"url":"urn:d","valueDecimal":0.1000000000000000055511151231257827},
-      {"url":"urn:d","valueDecimal":123456789012345678901234567890.1234567890},{"url":"urn:i","valueInteger":2147483647}],
-      "unknownToUs":{"deep":[[1.50,null,true]]}}"#;
+      {"url":"urn:d","valueDecimal":123456789012345678901234567890.1234567890},{"url":"urn:i","valueInteger":2147483647}]}"#;
     let created = service.post("Basic", &text).await.expect(201);
     let read = service.get(&format!("Basic/{}", created.id())).await.expect(200);
     for number in [
@@ -76,7 +75,6 @@ async fn a_resource_comes_back_as_it_went_in() {
         "1E+3}",
         "0.1000000000000000055511151231257827}",
         "123456789012345678901234567890.1234567890}",
-        "1.50,",
     ] {
         assert!(read.text.contains(number), "{number} in {}", read.text);
     }

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use sofa::access::{Act, Caller, Permit, authorize};
 use sofa::clock::{Clock, ManualClock};
 use sofa::config::Config;
+use sofa::fhir::definition::registry::Registry;
 use sofa::fhir::json::Limits;
 use sofa::fhir::resource::Resource;
+use sofa::fhir::validate::{Options, Validator};
 use sofa::interaction::write::Written;
 use sofa::interaction::{Engine, Failure, create, delete, history, read, subscription, update};
 use sofa::outbound::{Client, Guard};
@@ -73,7 +75,8 @@ impl World {
         let clock = Arc::new(ManualClock::at(datetime!(2026-01-02 03:04:05 UTC)));
         let outbound = Client::new(Guard::new(&config.delivery)).unwrap();
         let sealer = Arc::new(Sealer::new(&[7; 32]).unwrap());
-        let engine = Engine::new(db.pool.clone(), clock.clone(), sealer, config, outbound);
+        let validator = Arc::new(Validator::new(Registry::built_in(), Options::default()));
+        let engine = Engine::new(db.pool.clone(), clock.clone(), sealer, config, outbound, validator);
         Self { db, engine, clock, receiver: Receiver::start().await }
     }
 

@@ -1,6 +1,8 @@
 //! One StructureDefinition (FHIR R4 structuredefinition.html), reduced to what can be checked: no narrative, no prose, no
 //! mappings.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fhir::json::Ref;
@@ -70,7 +72,10 @@ pub struct Element {
     pub max_value: Option<Value>,
     /// Characters.
     pub max_length: Option<u32>,
-    pub constraints: Vec<Constraint>,
+    /// Shared: a package holds each invariant once (`ele-1` stands on almost every element). Not part of the element's own
+    /// compiled form; [`super::package`] writes it beside.
+    #[serde(skip)]
+    pub constraints: Vec<Arc<Constraint>>,
     pub binding: Option<Binding>,
     pub must_support: bool,
     pub is_modifier: bool,
@@ -176,7 +181,7 @@ pub enum DiscriminatorKind {
 }
 
 /// `ElementDefinition.constraint`: an invariant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Constraint {
     pub key: String,
     /// Severity `error`; otherwise `warning`.
@@ -214,6 +219,11 @@ impl Structure {
     /// Reads a StructureDefinition resource: its snapshot, or its differential where there is none. The error says what
     /// is missing or wrong.
     pub fn read(resource: Ref<'_>) -> Result<Self, String> {
+        Self::read_view(resource, if resource.get("snapshot").is_some() { "snapshot" } else { "differential" })
+    }
+
+    /// Reads the `view` `snapshot` or `differential` of a StructureDefinition resource.
+    pub fn read_view(resource: Ref<'_>, view: &str) -> Result<Self, String> {
         let required = |name: &str| text(resource, name).ok_or_else(|| format!("expected the string {name}"));
         let kind = match required("kind")?.as_str() {
             "primitive-type" => Kind::Primitive,
@@ -222,8 +232,7 @@ impl Structure {
             "logical" => Kind::Logical,
             other => return Err(format!("kind '{other}' is not one of R4's StructureDefinitionKind")),
         };
-        let view = resource.get("snapshot").or_else(|| resource.get("differential"));
-        let elements = list(view, "element");
+        let elements = list(resource.get(view), "element");
         if elements.is_empty() {
             return Err("expected a snapshot or a differential with elements".to_owned());
         }
@@ -241,7 +250,7 @@ impl Structure {
                 .filter_map(|one| Some(Context { kind: text(one, "type")?, expression: text(one, "expression")? }))
                 .collect(),
             context_invariants: strings(resource, "contextInvariant"),
-            is_snapshot: resource.get("snapshot").is_some(),
+            is_snapshot: view == "snapshot",
             elements: elements.into_iter().map(Element::read).collect::<Result<_, _>>()?,
         })
     }
@@ -276,7 +285,11 @@ impl Element {
             min_value: Value::read(element, "minValue"),
             max_value: Value::read(element, "maxValue"),
             max_length: element.get("maxLength").and_then(number),
-            constraints: list(Some(element), "constraint").into_iter().filter_map(Constraint::read).collect(),
+            constraints: list(Some(element), "constraint")
+                .into_iter()
+                .filter_map(Constraint::read)
+                .map(Arc::new)
+                .collect(),
             binding: element.get("binding").map(|one| Binding::read(one).map_err(&within)).transpose()?,
             must_support: flag(element, "mustSupport"),
             is_modifier: flag(element, "isModifier"),

@@ -4,12 +4,17 @@
 //! Choice elements are expanded (`valueQuantity` of the element `value`), backbone elements are types of their own
 //! (`Patient.contact`), content references are resolved.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use super::{
     package,
     structure::{self, Binding, Constraint, Element, Max, Structure, TypeRef},
 };
+
+use crate::fhir::json::fingerprint;
 
 /// The canonical base of R4's own definitions.
 pub const R4: &str = "http://hl7.org/fhir/StructureDefinition/";
@@ -21,6 +26,20 @@ pub struct TypeId(u16);
 /// Index of a field in [`Types`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FieldId(u16);
+
+impl TypeId {
+    /// A number from 0 on, in the order of [`Types::all`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl FieldId {
+    /// A number from 0 on, in the order of [`Types::all_fields`].
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// R4's primitive types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,11 +114,13 @@ pub struct Type {
     /// What it specialises: `DomainResource`, `Quantity` for `Age`, `BackboneElement`.
     pub base: Option<TypeId>,
     /// Invariants on the type itself.
-    pub constraints: Vec<Constraint>,
+    pub constraints: Vec<Arc<Constraint>>,
     fields: std::ops::Range<u16>,
-    /// The fields' indices in the order of their names.
-    sorted: Vec<u16>,
+    /// The fields' indices by the fingerprints of their names, open-addressed; its length is a power of two.
+    slots: Vec<u16>,
 }
+
+const FREE: u16 = u16::MAX;
 
 /// One element of a type, as JSON names it: a choice element has a field for each of its types.
 #[derive(Debug)]
@@ -121,10 +142,12 @@ pub struct Field {
     pub is_modifier: bool,
     pub is_summary: bool,
     pub binding: Option<Binding>,
+    /// Profiles on the type that R4 itself demands, such as SimpleQuantity: one of them must fit.
+    pub profiles: Vec<String>,
     /// What a Reference or canonical may lead to: canonical URLs of R4 types. Empty: anything.
     pub targets: Vec<String>,
     /// Invariants on this element, beyond those of its type.
-    pub constraints: Vec<Constraint>,
+    pub constraints: Vec<Arc<Constraint>>,
     /// Characters.
     pub max_length: Option<u32>,
     pub min_value: Option<structure::Value>,
@@ -157,7 +180,7 @@ pub struct Known {
     pub string: TypeId,
 }
 
-static TYPES: LazyLock<Types> = LazyLock::new(|| Types::compile(&package::R4.structures));
+static TYPES: LazyLock<Types> = LazyLock::new(|| Types::compile(&package::r4().types()));
 
 /// R4's types.
 pub fn r4() -> &'static Types {
@@ -183,6 +206,11 @@ impl Types {
     /// All types, in the order of their names' first appearance in R4.
     pub fn all(&self) -> impl Iterator<Item = (TypeId, &Type)> {
         (0..).map(TypeId).zip(&self.types)
+    }
+
+    /// All fields of all types.
+    pub fn all_fields(&self) -> impl Iterator<Item = (FieldId, &Field)> {
+        (0..).map(FieldId).zip(&self.fields)
     }
 
     /// The concrete resource types.
@@ -212,9 +240,20 @@ impl Types {
 
     /// The field that JSON calls `name`.
     pub fn field_named(&self, of: TypeId, name: &str) -> Option<FieldId> {
-        let sorted = &self.ty(of).sorted;
-        let found = sorted.binary_search_by(|field| (*self.fields[*field as usize].name).cmp(name)).ok()?;
-        Some(FieldId(sorted[found]))
+        self.field_printed(of, fingerprint(name.as_bytes()), name)
+    }
+
+    /// The same, where the name's [`fingerprint`] is known.
+    pub fn field_printed(&self, of: TypeId, print: u32, name: &str) -> Option<FieldId> {
+        let slots = &self.ty(of).slots;
+        let mut at = print as usize;
+        loop {
+            let field = slots[at & (slots.len() - 1)];
+            if field == FREE || *self.fields[field as usize].name == *name {
+                return (field != FREE).then_some(FieldId(field));
+            }
+            at += 1;
+        }
     }
 
     /// The first field of the element `name`: for a choice, the fields of the same element follow it.
@@ -294,13 +333,12 @@ impl<'s> Builder<'s> {
         for child in &structure.elements[index + 1..] {
             let Some(name) = child.path.strip_prefix(&prefix) else { break };
             // The value of a primitive is no element.
-            if !name.contains('.') && !(primitive.is_some() && name == "value") {
+            if !name.contains('.') && (primitive.is_none() || name != "value") {
                 self.fields(TypeId(number as u16), name, child, fields);
             }
         }
         let range = start..fields.len() as u16;
-        let mut sorted: Vec<_> = range.clone().collect();
-        sorted.sort_by(|a, b| fields[*a as usize].name.cmp(&fields[*b as usize].name));
+        let slots = slots(range.clone(), fields);
         let kind = match (index, structure.kind) {
             (0, structure::Kind::Resource) => Kind::Resource,
             _ => primitive.map_or(Kind::Complex, Kind::Primitive),
@@ -317,7 +355,7 @@ impl<'s> Builder<'s> {
             base: base.and_then(|base| self.by_name.get(base)).copied(),
             constraints: element.constraints.clone(),
             fields: range,
-            sorted,
+            slots,
         }
     }
 
@@ -353,6 +391,20 @@ impl<'s> Builder<'s> {
     }
 }
 
+/// A table of fields by name, at most half full.
+fn slots(range: std::ops::Range<u16>, fields: &[Field]) -> Vec<u16> {
+    let mut slots = vec![FREE; (2 * range.len() + 1).next_power_of_two()];
+    let mask = slots.len() - 1;
+    for field in range {
+        let mut at = fingerprint(fields[field as usize].name.as_bytes()) as usize & mask;
+        while slots[at] != FREE {
+            at = (at + 1) & mask;
+        }
+        slots[at] = field;
+    }
+    slots
+}
+
 fn field(
     holder: TypeId,
     name: Box<str>,
@@ -375,6 +427,7 @@ fn field(
         is_modifier: child.is_modifier,
         is_summary: child.is_summary,
         binding: child.binding.clone(),
+        profiles: one.map(|one| one.profiles.clone()).unwrap_or_default(),
         targets: one.map(|one| one.target_profiles.clone()).unwrap_or_default(),
         constraints: child.constraints.clone(),
         max_length: child.max_length,

@@ -182,7 +182,8 @@ impl Asked {
 }
 
 impl Op {
-    fn resource(&self) -> Option<&Resource> {
+    /// The content it brings; none for a delete.
+    pub fn resource(&self) -> Option<&Resource> {
         match self {
             Self::Create { resource, .. } | Self::Update { resource, .. } => Some(resource),
             Self::Delete { .. } => None,

@@ -29,7 +29,7 @@ use time::OffsetDateTime;
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{Engine, Failure, Stored, condition::Condition, subscription};
+use super::{Engine, Failure, Stored, condition::Condition, subscription, validate::Verdict};
 use crate::{
     access::{Caller, Permit},
     fhir::{
@@ -114,19 +114,28 @@ impl Written {
 }
 
 /// Does one write.
-pub async fn one(engine: &Engine, caller: &Caller, planned: Planned) -> Result<Written, Failure> {
-    write(engine, caller, vec![planned]).await?.pop().ok_or(Failure::Internal)
+pub async fn one(engine: &Engine, caller: &Caller, planned: Planned, verdict: Verdict) -> Result<Written, Failure> {
+    write(engine, caller, vec![planned], verdict).await?.pop().ok_or(Failure::Internal)
 }
 
 /// Does all writes or none. The work goes on in a task of its own when the client hangs up: a write that the PoC may
-/// have seen must be finished.
-pub async fn write(engine: &Engine, caller: &Caller, planned: Vec<Planned>) -> Result<Vec<Written>, Failure> {
+/// have seen must be finished. `verdict` says that the validator has seen all of them.
+pub async fn write(
+    engine: &Engine,
+    caller: &Caller,
+    planned: Vec<Planned>,
+    verdict: Verdict,
+) -> Result<Vec<Written>, Failure> {
     let (engine, caller) = (engine.clone(), caller.clone());
     let task = tokio::spawn(async move { write_to_the_end(&engine, &caller, &planned).await });
-    task.await.unwrap_or_else(|error| {
+    let mut written = task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a write ended without a result");
         Err(Failure::Internal)
-    })
+    })?;
+    for (written, advice) in written.iter_mut().zip(verdict.advice) {
+        written.advice.extend(advice);
+    }
+    Ok(written)
 }
 
 async fn write_to_the_end(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Result<Vec<Written>, Failure> {

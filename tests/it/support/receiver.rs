@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::conformance::assert_conforms;
+
 /// How long a test waits for something that must happen, before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -175,7 +177,11 @@ impl Receiver {
 
     /// Everything received so far.
     pub fn received(&self) -> Vec<Received> {
-        self.shared.log.borrow().clone()
+        let received = self.shared.log.borrow().clone();
+        for one in received.iter().filter(|one| one.body.is_object()) {
+            assert_conforms("a notification", &one.text);
+        }
+        received
     }
 
     /// The event notifications received so far.

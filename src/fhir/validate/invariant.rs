@@ -1,0 +1,82 @@
+//! Invariants: FHIRPath that must hold at an element, compiled once.
+//!
+//! Six of R4's stand on every element or would cost more than the document's size when taken literally; they are
+//! answered by the walk itself and named here ([`NATIVE`]). All others are evaluated.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::report::Report;
+use crate::fhir::{
+    definition::structure::Constraint,
+    outcome::{Issue, IssueType, Severity},
+    path::{Expression, Scope},
+    tree::{Node, Tree},
+};
+
+/// What the walk checks without FHIRPath.
+///
+/// - ele-1 and ext-1 stand on every element and every extension.
+/// - ref-1 and dom-3 look through all contained resources for each reference, and through the whole resource for each
+///   contained one: quadratic, where sets make it linear.
+/// - txt-1 and txt-2 are about XHTML.
+pub(super) const NATIVE: [&str; 6] = ["ele-1", "ext-1", "ref-1", "dom-3", "txt-1", "txt-2"];
+
+/// A compiled invariant.
+#[derive(Debug)]
+pub(super) struct Invariant {
+    key: String,
+    human: String,
+    is_error: bool,
+    expression: Expression,
+}
+
+/// Compiles invariants; equal expressions share their code.
+#[derive(Default)]
+pub(super) struct Compiler {
+    known: HashMap<(String, bool, String), Arc<Invariant>>,
+}
+
+impl Compiler {
+    /// The invariants that are to be evaluated. One whose FHIRPath cannot be read is an error of its package, which
+    /// `sofa package check` names; here it is left out.
+    pub fn compile<'c>(&mut self, constraints: impl IntoIterator<Item = &'c Arc<Constraint>>) -> Vec<Arc<Invariant>> {
+        let wanted = constraints.into_iter().filter(|one| !NATIVE.contains(&one.key.as_str()));
+        wanted.filter_map(|one| self.one(one)).collect()
+    }
+
+    fn one(&mut self, constraint: &Constraint) -> Option<Arc<Invariant>> {
+        let text = constraint.expression.as_ref()?;
+        let key = (constraint.key.clone(), constraint.is_error, text.clone());
+        if let Some(known) = self.known.get(&key) {
+            return Some(known.clone());
+        }
+        let invariant = Arc::new(Invariant {
+            key: constraint.key.clone(),
+            human: constraint.human.clone(),
+            is_error: constraint.is_error,
+            expression: Expression::parse(text).ok()?,
+        });
+        self.known.insert(key, invariant.clone());
+        Some(invariant)
+    }
+}
+
+impl Invariant {
+    /// Evaluates at an element.
+    pub fn check(&self, tree: &Tree<'_>, node: Node, report: &mut Report) {
+        match self.expression.test(&Scope::new(tree, node)) {
+            // An empty result says nothing against the element (R4 conformance-rules.html#constraints).
+            Ok(Some(true) | None) => {}
+            Ok(Some(false)) => {
+                let severity = if self.is_error { Severity::Error } else { Severity::Warning };
+                let text = format!("{}: {}", self.key, self.human);
+                let issue = Issue { severity, ..Issue::error(IssueType::Invariant, text) };
+                report.add(issue.at(tree.path(node)));
+            }
+            Err(error) => {
+                let text = format!("{}: could not be evaluated: {error}", self.key);
+                report.warning(tree, node, IssueType::Processing, text);
+            }
+        }
+    }
+}
