@@ -3,6 +3,7 @@
 pub mod compartment;
 pub mod definition;
 pub mod element;
+pub mod format;
 pub mod instant;
 pub mod json;
 pub mod outcome;

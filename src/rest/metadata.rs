@@ -48,7 +48,7 @@ pub fn text(engine: &Engine) -> String {
         "software": {"name": "sofa", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "SMART on FHIR Accelerator", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "implementationGuide": ["http://hl7.org/fhir/smart-app-launch/ImplementationGuide/hl7.fhir.uv.smart-app-launch"],
         "rest": [{
             "mode": "server",

@@ -408,9 +408,7 @@ async fn media_types_are_negotiated() {
     ] {
         service.send("POST", "Organization", &[("content-type", kind)], body()).await.expect(201);
     }
-    for kind in
-        ["text/plain", "application/fhir+xml", "application/octet-stream", "application/fhir+json; fhirVersion=5.0"]
-    {
+    for kind in ["text/plain", "text/turtle", "application/octet-stream", "application/fhir+json; fhirVersion=5.0"] {
         service.send("POST", "Organization", &[("content-type", kind)], body()).await.expect(415).expect_outcome();
     }
     let id = service.post("Organization", &organization("x")).await.expect(201).id();
@@ -427,9 +425,9 @@ async fn media_types_are_negotiated() {
         assert!(answer.header("content-type").contains("json"), "{accept}: {}", answer.header("content-type"));
     }
     service.send("GET", &path, &[("accept", "application/foobar")], None).await.expect(406).expect_outcome();
-    service.send("GET", &path, &[("accept", "application/fhir+xml")], None).await.expect(406).expect_outcome();
-    service.send("GET", &format!("{path}?_format=json"), &[("accept", "application/fhir+xml")], None).await.expect(200);
-    service.get(&format!("{path}?_format=xml")).await.expect(406).expect_outcome();
+    service.send("GET", &path, &[("accept", "text/turtle")], None).await.expect(406).expect_outcome();
+    service.send("GET", &format!("{path}?_format=json"), &[("accept", "text/turtle")], None).await.expect(200);
+    service.get(&format!("{path}?_format=ttl")).await.expect(406).expect_outcome();
 }
 
 #[tokio::test]

@@ -25,3 +25,4 @@ mod subscription_engine;
 mod subscriptions;
 mod support;
 mod validate;
+mod xml;

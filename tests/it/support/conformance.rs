@@ -7,6 +7,7 @@ use sofa::fhir::json::{Doc, Limits};
 use sofa::fhir::outcome::Severity;
 use sofa::fhir::tree::Tree;
 use sofa::fhir::validate::{Options, Validator};
+use sofa::fhir::xml;
 
 static VALIDATOR: LazyLock<Validator> =
     LazyLock::new(|| Validator::new(Registry::built_in(), Options { profiles: Vec::new(), ..Options::default() }));
@@ -14,7 +15,9 @@ static VALIDATOR: LazyLock<Validator> =
 /// Fails when `text`, which `asked` was answered with, is no valid R4 resource.
 #[track_caller]
 pub fn assert_conforms(asked: &str, text: &str) {
-    let doc = Doc::parse(text, &Limits::default()).unwrap_or_else(|error| panic!("{asked}: {error}: {text}"));
+    let converted = text.starts_with('<').then(|| xml::read(text, &Limits::default()));
+    let converted = converted.transpose().unwrap_or_else(|issues| panic!("{asked}: {issues:#?}: {text}"));
+    let doc = Doc::parse(converted.as_deref().unwrap_or(text), &Limits::default()).unwrap_or_else(|error| panic!("{asked}: {error}: {text}"));
     let issues = VALIDATOR.check(&Tree::of_resource(&doc));
     let errors: Vec<_> = issues.iter().filter(|issue| issue.severity >= Severity::Error).collect();
     assert!(errors.is_empty(), "{asked}: the answer is not valid R4: {errors:#?}\n{text}");

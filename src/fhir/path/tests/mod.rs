@@ -1,3 +1,5 @@
+mod suite;
+
 use std::collections::BTreeMap;
 
 use super::*;
@@ -93,7 +95,7 @@ fn paths_functions_and_operators_give_what_the_language_says() {
         ("{} implies true", "true"),
         ("name.given contains 'Jim' and 'x' in name.given", "false"),
         ("now() = now() and today() = @2026-01-02", "true"),
-        ("'T' ~ ' t '", "true"),
+        ("'A\\tb' ~ 'a B' and 'ab' !~ 'a b'", "true"),
         ("(1 | 2) ~ (2 | 1)", "true"),
         ("active.type().name & 1.type().name", "booleanInteger"),
         ("'2 weeks'.toQuantity() = 14 'd'", "true"),
@@ -161,4 +163,189 @@ fn plain_paths_have_steps() {
         Some(vec![Step::Extension("u".to_owned()), child("value"), Step::Resolve])
     );
     assert_eq!(steps("code.first()"), None);
+}
+
+#[test]
+fn a_memo_changes_no_answer() {
+    let doc = doc(PATIENT);
+    let tree = Tree::of_resource(&doc);
+    let memo = Memo::default();
+    for text in [
+        "managingOrganization.resolve().name",
+        "managingOrganization.all(reference.substring(1) in %rootResource.contained.id)",
+        "name.given.where($this in %resource.name[0].given)",
+        "name.exclude(%context.name)",
+        "contained.where(id in %resource.contained.id)",
+    ] {
+        let expression = Expression::parse(text).unwrap();
+        for focus in [tree.root(), tree.child(tree.root(), "contained").unwrap(), tree.root()] {
+            let plain = Scope::new(&tree, focus);
+            let shared = Scope { memo: Some(&memo), ..plain };
+            let found = |scope: &Scope<'_, '_>| shown(&tree, &expression.evaluate(scope).unwrap());
+            assert_eq!(found(&plain), found(&shared), "{text}");
+        }
+    }
+}
+
+#[test]
+fn an_evaluation_costs_no_more_than_its_budget() {
+    let doc = doc(PATIENT);
+    let tree = Tree::of_resource(&doc);
+    let all = "descendants()";
+    let nested = format!(
+        "{all}.where({all}.where({all}.where({all}.where({all}.exists(id = 'x')).exists()).exists()).exists())"
+    );
+    for text in
+        [nested.as_str(), "repeat($this | $this.length().toString())", "name.select($this.repeat(given + 'x' | $this))"]
+    {
+        let Ok(expression) = Expression::parse(text) else { panic!("{text}") };
+        let started = std::time::Instant::now();
+        let _ = expression.evaluate(&Scope::new(&tree, tree.root()));
+        assert!(started.elapsed() < std::time::Duration::from_secs(5), "{text}");
+    }
+    let endless = Expression::parse("(1).repeat(iif($this < 2147483647, $this + 1))").unwrap();
+    assert_eq!(endless.evaluate(&Scope::new(&tree, tree.root())).unwrap_err(), EvalError::TooCostly);
+}
+
+#[test]
+fn big_documents_take_time_in_proportion() {
+    let of = |count: usize| {
+        let contained: Vec<_> = (0..count)
+            .map(|i| format!(r##"{{"resourceType":"Organization","id":"o{i}","partOf":{{"reference":"#o{i}"}}}}"##))
+            .collect();
+        doc(&format!(r#"{{"resourceType":"Patient","contained":[{}]}}"#, contained.join(",")))
+    };
+    let (small, big) = (of(500), of(4_000));
+    // How much of the budget it takes, which time is in proportion to.
+    let cost = |doc: &Doc, text: &str| {
+        let tree = Tree::of_resource(doc);
+        let expression = Expression::parse(text).unwrap();
+        let takes = |budget: u64| expression.evaluate(&Scope { budget, ..Scope::new(&tree, tree.root()) }).is_ok();
+        let (mut low, mut high) = (0, 100_000_000);
+        while low + 1 < high {
+            let middle = u64::midpoint(low, high);
+            if takes(middle) { high = middle } else { low = middle }
+        }
+        assert!(high < 90_000_000, "{text}");
+        high
+    };
+    for text in [
+        "contained.where(('#' + id in %resource.descendants().reference).not()).empty()",
+        "contained.id.isDistinct() and contained.distinct().count() > 1",
+        "(contained.id | contained.partOf.reference).count()",
+        "contained.intersect(contained).exclude(contained).empty()",
+        "contained.subsetOf(%resource.contained)",
+        "repeat(contained).count()",
+    ] {
+        let (small, big) = (cost(&small, text), cost(&big, text));
+        assert!(big < small * 10, "{text}: {small}, {big}");
+    }
+}
+
+#[test]
+fn the_deepest_expressions_fit_on_the_stack() {
+    let doc = doc(PATIENT);
+    let tree = Tree::of_resource(&doc);
+    for (open, middle, close) in [
+        ("(", "id", ")"),
+        ("iif(true, ", "id", ")"),
+        ("where(", "id.exists()", ")"),
+        ("name.select($this.", "given", ")"),
+        ("-", "1", ""),
+        ("", "id", ".first()"),
+        ("", "id", ".children()"),
+        ("", "id", "[0]"),
+        ("", "1", " + 1"),
+        ("", "id", " or id"),
+        ("", "id", " | id"),
+        ("id.exists() implies (", "true", ")"),
+        ("contained.all(", "id.exists()", ") = true"),
+        ("contained.exists((", "id.exists()", ") = true)"),
+    ] {
+        let text = |depth: usize| format!("{}{middle}{}", open.repeat(depth), close.repeat(depth));
+        for depth in 1..200 {
+            if let Ok(expression) = Expression::parse(&text(depth)) {
+                let _ = expression.evaluate(&Scope::new(&tree, tree.root()));
+            } else {
+                assert!(depth > 30, "{}", text(depth));
+            }
+        }
+        assert!(text(100_000).len() > 64 * 1024 && Expression::parse(&text(100_000)).is_err());
+        assert!(Expression::parse(&text(3_000)).is_ok() == matches!(close, " or id" | " | id"), "{}", text(1));
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_breaks_the_parser_or_the_evaluation(text in r"[a-z0-9.,()\[\]'`@$%|&+*/<>=~! :-]{0,40}") {
+        parse_and_evaluate(&text);
+    }
+
+    #[test]
+    fn no_sentence_breaks_the_evaluation(
+        words in proptest::collection::vec(proptest::sample::select(WORDS.to_vec()), 1..12)
+    ) {
+        parse_and_evaluate(&words.concat());
+    }
+}
+
+const WORDS: [&str; 48] = [
+    "name",
+    "given",
+    ".",
+    ".",
+    ".",
+    "(",
+    ")",
+    "[0]",
+    " and ",
+    " | ",
+    " + ",
+    " - ",
+    " * ",
+    " / ",
+    " div ",
+    " mod ",
+    " < ",
+    " = ",
+    " ~ ",
+    " in ",
+    "where(",
+    "select(",
+    "iif(",
+    "first()",
+    "count()",
+    "exists()",
+    "substring(",
+    "2147483647",
+    "79228162514264337593543950335",
+    "0.0000000000000000000000000001",
+    "'a\\u00e9'",
+    "@0001-01-01",
+    "@9999-12-31T23:59:59.999+14:00",
+    "@T00:00",
+    "1 year",
+    "9999999 months",
+    "3 'mg'",
+    "$this",
+    "$index",
+    "{}",
+    "true",
+    "power(",
+    "round(",
+    "exp()",
+    "ln()",
+    "toQuantity()",
+    "toDate()",
+    "repeat(",
+];
+
+fn parse_and_evaluate(text: &str) {
+    let Ok(expression) = Expression::parse(text) else { return };
+    let doc = doc(PATIENT);
+    let tree = Tree::of_resource(&doc);
+    if let Ok(found) = expression.evaluate(&Scope::new(&tree, tree.root())) {
+        let _ = shown(&tree, &found);
+    }
+    let _ = expression.steps();
 }
