@@ -74,7 +74,7 @@ pub(super) fn check(config: &Config, Check { files }: &Check) -> Result<ExitCode
         println!("error: {error}");
     }
     for package in registry.packages() {
-        println!("{}; {}", line(package), value_sets(&registry, package));
+        println!("{}{}", line(package), value_sets(&registry, package));
     }
     Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -90,10 +90,12 @@ fn line(package: &Package) -> String {
     )
 }
 
-/// How many value sets can be decided.
+/// Expands the value sets, and tells how many are not lists of codes.
 fn value_sets(registry: &Registry, package: &Package) -> String {
     let sets = package.value_sets().iter();
     let made = sets.filter_map(|head| registry.expansion(&format!("{}|{}", head.url, head.version)));
-    let (closed, open): (Vec<_>, Vec<_>) = made.partition(|set| set.is_closed());
-    format!("value sets: {} decided here, {} with codes of systems that are not loaded", closed.len(), open.len())
+    match made.filter(|set| !set.is_closed()).count() {
+        0 => String::new(),
+        open => format!(" ({open} value sets have codes of systems that are not loaded)"),
+    }
 }

@@ -108,3 +108,35 @@ fn nobody_answers_is_not_healthy() {
     let output = run(sofa(&["healthcheck"]).env("SOFA__SERVER__LISTEN", free.to_string()), "");
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn a_package_is_compiled_to_the_same_bytes_as_the_built_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("halo.bin");
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/capability/halo");
+    let told = out(&run(&mut sofa(&["package", "compile", built_in, "--out", made.to_str().unwrap()]), ""));
+    assert!(told.starts_with("sofa.halo#"), "{told}");
+    assert_eq!(std::fs::read(made).unwrap(), std::fs::read(format!("{built_in}/package.bin")).unwrap());
+}
+
+#[test]
+fn what_is_wrong_with_a_package_is_told_and_fails_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = |dependencies: &str| {
+        let text = format!(r#"{{"name":"a","version":"1.0.0","dependencies":{{{dependencies}}}}}"#);
+        std::fs::write(folder.path().join("package.json"), text).unwrap();
+    };
+    let path = folder.path().to_str().unwrap();
+    manifest(r#""hl7.fhir.r4.core":"4.0.1","b":"2.0.0""#);
+    let checked = run(&mut sofa(&["package", "check", path]), "");
+    assert_eq!(checked.status.code(), Some(1));
+    let told = String::from_utf8(checked.stdout).unwrap();
+    assert!(told.contains("error: a#1.0.0: depends on the package b#2.0.0, which is not given"), "{told}");
+    let listed = run(sofa(&["package", "list"]).env("SOFA__VALIDATION__PACKAGES", path), "");
+    assert!(err(&listed).contains("a#1.0.0: depends on the package b#2.0.0"), "{}", err(&listed));
+    manifest(r#""hl7.fhir.r4.core":"4.0.1""#);
+    assert!(out(&run(&mut sofa(&["package", "check", path]), "")).contains("a#1.0.0: 0 structures"));
+    let listed = out(&run(sofa(&["package", "list"]).env("SOFA__VALIDATION__PACKAGES", path), ""));
+    let names: Vec<_> = listed.lines().filter_map(|line| line.split_once('#')).map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "sofa.ca-core", "sofa.halo", "hl7.fhir.r4.examples"]);
+}
