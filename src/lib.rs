@@ -25,13 +25,14 @@
 //! - No app hears of success, and no reader sees a change, before the PoC has acknowledged it.
 //! - No database connection, transaction or row lock is held while a PoC is waited for.
 //! - What a caller may not see is answered as what does not exist.
+//! - No write goes on without a [`interaction::validate::Verdict`], and only `interaction::validate` makes one.
 //! - No stored resource is rebuilt from a model: its source text is kept, so numbers keep their digits.
 //! - `$set-context` and `/authorize` never meet: one stores a row, the other reads it, both through [`store::context`].
 //!
 //! # The walk of a write
 //!
 //! `rest::kind::create` takes the caller's leave ([`access::authorize`]) and parses the body ([`fhir::resource`]);
-//! [`interaction::create`] hands both to [`interaction::write`]. There the keys are taken, the change gets its final id
+//! [`interaction::create`] has it judged ([`interaction::validate`]) and hands all to [`interaction::write`]. There the keys are taken, the change gets its final id
 //! and version (`resolve`), and becomes a durable intent with its event numbers (`stage`: first commit). A task of its
 //! own tells the PoC's Subscriptions (`deliver`, `send`, [`subscription::channel`]) and, on their acknowledgement,
 //! stores the version, the search values and the audit row and removes the intent (`apply`: second commit). Only then

@@ -47,8 +47,14 @@ pub fn validator(config: &config::Validation) -> Result<Validator, PackageError>
         config::CaCore::Off => Enforcement::Off,
     };
     let reject_unknown_profiles = config.unknown_profile == config::UnknownProfile::Reject;
+    let registry = load(config)?;
+    if !config.packages.is_empty() {
+        for unreadable in Validator::unreadable(&registry) {
+            tracing::warn!("{unreadable}; it is not checked");
+        }
+    }
     let options = Options { type_profiles, reject_unknown_profiles, ..Options::built_in() };
-    Ok(Validator::new(load(config)?, options))
+    Ok(Validator::new(registry, options))
 }
 
 /// Opens a package: a `.tgz`, or a folder with `package.json` in it or in its sub-folder `package`.

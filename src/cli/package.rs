@@ -10,7 +10,10 @@ use anyhow::{Context, Result};
 
 use crate::{
     config::Config,
-    fhir::definition::{package::Package, registry::Registry},
+    fhir::{
+        definition::{package::Package, registry::Registry},
+        validate::Validator,
+    },
     packages,
 };
 
@@ -73,10 +76,14 @@ pub(super) fn check(config: &Config, Check { files }: &Check) -> Result<ExitCode
     for error in &errors {
         println!("error: {error}");
     }
+    let unreadable = Validator::unreadable(&registry);
+    for invariant in &unreadable {
+        println!("error: {invariant}");
+    }
     for package in registry.packages() {
         println!("{}{}", line(package), value_sets(&registry, package));
     }
-    Ok(if errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if errors.is_empty() && unreadable.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn line(package: &Package) -> String {

@@ -36,8 +36,8 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    /// The invariants that are to be evaluated. One whose FHIRPath cannot be read is an error of its package, which
-    /// `sofa package check` names; here it is left out.
+    /// The invariants that are to be evaluated. One whose FHIRPath cannot be read is left out here: it is told when
+    /// its package is loaded.
     pub fn compile<'c>(&mut self, constraints: impl IntoIterator<Item = &'c Arc<Constraint>>) -> Vec<Arc<Invariant>> {
         let wanted = constraints.into_iter().filter(|one| !NATIVE.contains(&one.key.as_str()));
         wanted.filter_map(|one| self.one(one)).collect()

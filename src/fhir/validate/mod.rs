@@ -41,9 +41,12 @@ use reference::Inside;
 use report::Report;
 
 use super::{
-    definition::{registry::Registry, types::TypeId},
+    definition::{
+        registry::Registry,
+        types::{R4, TypeId},
+    },
     outcome::{Issue, IssueType},
-    path::{Memo, Scope},
+    path::{Expression, Memo, Scope},
     tree::{Node, Tree},
 };
 
@@ -126,6 +129,24 @@ impl Validator {
             }
         }
         run.report.finish()
+    }
+
+    /// The invariants of packages that are not checked because their FHIRPath cannot be read: profile, element, key and why.
+    pub fn unreadable(registry: &Registry) -> Vec<String> {
+        let profiles = registry.structures().filter(|one| !one.url.starts_with(R4));
+        let mut told = Vec::new();
+        let mut known = HashSet::new();
+        for profile in profiles.filter_map(|one| registry.structure(&format!("{}|{}", one.url, one.version))) {
+            for (element, constraint) in profile.elements.iter().flat_map(|e| e.constraints.iter().map(move |c| (e, c))) {
+                let Some(text) = constraint.expression.as_deref() else { continue };
+                if known.insert(text.to_owned())
+                    && let Err(error) = Expression::parse(text)
+                {
+                    told.push(format!("{}: {}: invariant {}: {error}", profile.url, element.id, constraint.key));
+                }
+            }
+        }
+        told
     }
 
     /// The definitions it works with.
