@@ -13,6 +13,7 @@ use std::{
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::{
+    clock::SharedClock,
     config,
     fhir::{
         definition::{
@@ -20,7 +21,7 @@ use crate::{
             registry::Registry,
             source::{self, Definitions, PackageError},
         },
-        validate::{Enforcement, Options, Validator},
+        validate::{Enforcement, Now, Options, Validator},
     },
 };
 
@@ -40,7 +41,7 @@ pub fn load(config: &config::Validation) -> Result<Arc<Registry>, PackageError> 
 }
 
 /// The validator that the configuration asks for.
-pub fn validator(config: &config::Validation) -> Result<Validator, PackageError> {
+pub fn validator(config: &config::Validation, clock: SharedClock) -> Result<Validator, PackageError> {
     let type_profiles = match config.ca_core {
         config::CaCore::Enforce => Enforcement::Enforce,
         config::CaCore::Warn => Enforcement::Warn,
@@ -53,7 +54,8 @@ pub fn validator(config: &config::Validation) -> Result<Validator, PackageError>
             tracing::warn!("{unreadable}; it is not checked");
         }
     }
-    let options = Options { type_profiles, reject_unknown_profiles, ..Options::built_in() };
+    let now: Now = Arc::new(move || clock.now());
+    let options = Options { type_profiles, reject_unknown_profiles, now: Some(now), ..Options::built_in() };
     Ok(Validator::new(registry, options))
 }
 

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::{Context, Result};
@@ -13,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::{
+    clock::SystemClock,
     config::Config,
     fhir::{
         json::{Doc, Limits},
@@ -50,7 +52,7 @@ pub(super) struct Validate {
 pub(super) fn run(asked: &Validate, mut config: Config) -> Result<ExitCode> {
     config.fhir.max_depth = config.fhir.max_depth.max(Limits::default().depth);
     config.validation.packages.extend(asked.package.iter().cloned());
-    let validator = packages::validator(&config.validation)?;
+    let validator = packages::validator(&config.validation, Arc::new(SystemClock))?;
     for profile in &asked.profile {
         anyhow::ensure!(
             validator.knows(profile),

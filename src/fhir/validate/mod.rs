@@ -40,6 +40,8 @@ use profile::Profile;
 use reference::Inside;
 use report::Report;
 
+use time::OffsetDateTime;
+
 use super::{
     definition::{
         registry::Registry,
@@ -66,8 +68,11 @@ pub enum Enforcement {
     Off,
 }
 
+/// Tells the time.
+pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+
 /// What the deployment decides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// For the profiles that belong to types (CA Core+).
     pub type_profiles: Enforcement,
@@ -75,6 +80,8 @@ pub struct Options {
     pub reject_unknown_profiles: bool,
     /// Profiles that belong to types: type and canonical.
     pub profiles: Vec<(String, String)>,
+    /// For invariants that ask for `now()` or `today()`; without it they cannot be evaluated.
+    pub now: Option<Now>,
 }
 
 impl Options {
@@ -190,17 +197,19 @@ struct Run<'v, 't, 'd> {
     is_trial: bool,
     /// What FHIRPath found out about the whole document.
     memo: &'t Memo,
+    now: Option<OffsetDateTime>,
 }
 
 impl<'v, 't, 'd> Run<'v, 't, 'd> {
     fn new(validator: &'v Validator, tree: &'t Tree<'d>, memo: &'t Memo) -> Self {
         let (met, tried) = (HashMap::new(), HashMap::new());
-        Self { validator, tree, report: Report::default(), inside: Inside::of(tree), met, tried, is_trial: false, memo }
+        let now = validator.options.now.as_ref().map(|now| now());
+        Self { validator, tree, report: Report::default(), inside: Inside::of(tree), met, tried, is_trial: false, memo, now }
     }
 
     /// What an invariant at `node` is evaluated in.
     fn scope(&self, node: Node) -> Scope<'t, 'd> {
-        Scope { memo: Some(self.memo), ..Scope::new(self.tree, node) }
+        Scope { memo: Some(self.memo), now: self.now, ..Scope::new(self.tree, node) }
     }
 
     /// Checks a resource against the profile of its type and the profiles it claims.
