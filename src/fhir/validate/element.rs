@@ -92,12 +92,17 @@ impl Run<'_, '_, '_> {
     fn has_content(&mut self, node: Node, field: FieldId) {
         let tree = self.tree;
         let mut children = tree.children(node).peekable();
-        if children.peek().is_none() && tree.shadow(node).is_none() {
+        if children.peek().is_none() {
             return;
         }
         let is_id = |child: Node| tree.field_id(child).is_some_and(|field| self.validator.plan.field(field).is_id);
         if children.all(is_id) && tree.types().field(field).ty != tree.types().known.resource {
-            self.report.error(tree, node, IssueType::Invariant, "ele-1: All FHIR elements must have a @value or children");
+            self.report.error(
+                tree,
+                node,
+                IssueType::Invariant,
+                "ele-1: All FHIR elements must have a @value or children",
+            );
         }
     }
 
@@ -168,7 +173,8 @@ impl Run<'_, '_, '_> {
                 self.conform(node, &profile);
             }
             None if is_modifier => {
-                let text = format!("the modifier extension {url} is not known here, so the element cannot be understood");
+                let text =
+                    format!("the modifier extension {url} is not known here, so the element cannot be understood");
                 self.report.error(tree, node, IssueType::Extension, text);
             }
             None => {}

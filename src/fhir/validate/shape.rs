@@ -9,14 +9,8 @@ use crate::fhir::{
 /// Reports every fault of shape.
 pub(super) fn check(tree: &Tree<'_>, report: &mut Report) {
     for found in tree.faults() {
-        report.add(Issue::error(code(&found.fault), text(tree, found)).at(tree.path_to(found.node, &found.member)));
-    }
-}
-
-const fn code(fault: &Fault) -> IssueType {
-    match fault {
-        Fault::Null | Fault::Empty => IssueType::Invalid,
-        _ => IssueType::Structure,
+        let issue = Issue::error(IssueType::Structure, text(tree, found));
+        report.add(issue.at(tree.path_to(found.node, &found.member)));
     }
 }
 
@@ -28,15 +22,20 @@ fn text(tree: &Tree<'_>, found: &Found) -> String {
         Fault::UnexpectedArray => "expected a single value, not a JSON array: the element does not repeat".to_owned(),
         Fault::ExpectedObject => "expected a JSON object".to_owned(),
         Fault::UnexpectedObject => {
-            format!("expected a {holder}, which JSON writes as a plain value; id and extension go into a member with _ before its name")
+            format!(
+                "expected a {holder}, which JSON writes as a plain value; id and extension go into a member with _ before its name"
+            )
         }
         Fault::NestedArray => "expected no array inside an array".to_owned(),
         Fault::Empty => "expected content: what is empty is left out".to_owned(),
         Fault::Null => {
-            "expected a value: null stands only in an array of primitives, where the array with _ has an object".to_owned()
+            "expected a value: null stands only in an array of primitives, where the array with _ has an object"
+                .to_owned()
         }
         Fault::UnexpectedShadow { name } => format!("'{name}': only primitives have a member with _ before its name"),
-        Fault::ChoiceTwice { name, other } => format!("expected one type of this choice, found both {other} and {name}"),
+        Fault::ChoiceTwice { name, other } => {
+            format!("expected one type of this choice, found both {other} and {name}")
+        }
         Fault::NoResourceType => "expected a resource with a resourceType".to_owned(),
         Fault::UnknownResource { name } => format!("'{name}' is not a resource type of FHIR R4"),
     }
