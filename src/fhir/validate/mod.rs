@@ -96,7 +96,8 @@ impl Validator {
     /// A validator over loaded definitions.
     pub fn new(registry: Arc<Registry>, options: Options) -> Self {
         let types = super::definition::types::r4();
-        let by_type = options.profiles.iter().filter_map(|(ty, url)| Some((types.resource(ty)?, url.clone()))).collect();
+        let by_type =
+            options.profiles.iter().filter_map(|(ty, url)| Some((types.resource(ty)?, url.clone()))).collect();
         Self { registry, options, plan: &PLAN, by_type, profiles: RwLock::default() }
     }
 
@@ -164,12 +165,23 @@ struct Run<'v, 't, 'd> {
     /// The same, of trials whose issues nobody reads.
     tried: HashMap<(Node, u32), bool>,
     is_trial: bool,
+    /// Trials inside one another.
+    followed: usize,
 }
 
 impl<'v, 't, 'd> Run<'v, 't, 'd> {
     fn new(validator: &'v Validator, tree: &'t Tree<'d>) -> Self {
         let (met, tried) = (HashMap::new(), HashMap::new());
-        Self { validator, tree, report: Report::default(), inside: Inside::of(tree), met, tried, is_trial: false }
+        Self {
+            validator,
+            tree,
+            report: Report::default(),
+            inside: Inside::of(tree),
+            met,
+            tried,
+            is_trial: false,
+            followed: 0,
+        }
     }
 
     /// Checks a resource against the profile of its type and the profiles it claims.

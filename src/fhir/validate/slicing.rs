@@ -8,8 +8,8 @@ use super::{
 };
 use crate::fhir::{
     definition::{
-        structure::{self, DiscriminatorKind, Max, Rules, Strength},
         expansion::Membership,
+        structure::{self, DiscriminatorKind, Max, Rules, Strength},
         types::{Field, TypeId},
     },
     tree::Node,
@@ -89,14 +89,17 @@ impl Build<'_> {
         let slicing = given.filter(|given| !given.discriminators.is_empty()).or(implied.as_ref());
         let discriminators = slicing.map_or(&[][..], |slicing| &slicing.discriminators);
         let mut slices = Vec::new();
+        // What holds of all elements is not said again of those in a slice.
+        let said: Vec<_> = draft.element.iter().flat_map(|element| &element.constraints).collect();
         for slice in &draft.slices {
-            let matchers: Option<Vec<_>> =
-                discriminators.iter().map(|one| self.matcher(one, slice, own)).collect();
+            let mut rule = self.slice_rule(slice, bases);
+            rule.invariants.retain(|one| said.iter().all(|said| said.key != one.key()));
+            let matchers: Option<Vec<_>> = discriminators.iter().map(|one| self.matcher(one, slice, own)).collect();
             slices.push(Slice {
                 name: slice.slice_name.into(),
                 matchers: matchers.unwrap_or_default(),
                 is_default: slice.slice_name == "@default",
-                rule: self.slice_rule(slice, bases),
+                rule,
             });
         }
         let rules = given.map_or(Rules::Open, |given| given.rules);
@@ -121,7 +124,9 @@ impl Build<'_> {
                     let name = rest.trim_end_matches(')').trim();
                     Step::OfType(self.types.named(name.strip_prefix("FHIR.").unwrap_or(name))?)
                 }
-                Some(("extension", rest)) => Step::Extension(rest.trim_end_matches(')').trim_matches(['\'', '"', ' ']).into()),
+                Some(("extension", rest)) => {
+                    Step::Extension(rest.trim_end_matches(')').trim_matches(['\'', '"', ' ']).into())
+                }
                 Some(_) => return None,
             });
         }
@@ -142,6 +147,13 @@ impl Build<'_> {
         }
         if let Some(test) = self.test_here(kind, draft, own, steps, depth) {
             return Some(test);
+        }
+        // What a required slice further down says is said of the whole, as by the codes of blood pressure's components.
+        let is_required = |slice: &&Draft<'_>| slice.element.and_then(|element| element.min).is_some_and(|min| min > 0);
+        for inner in draft.slices.iter().filter(is_required).filter(|_| depth > 0) {
+            if let Some(test) = self.test(kind, inner, own, steps, depth + 1) {
+                return Some(test);
+            }
         }
         let profiles = draft.types().iter().flat_map(|one| &one.profiles);
         for url in profiles {
@@ -179,11 +191,16 @@ impl Build<'_> {
                 let own = self.types_of(own, name);
                 match draft.children.iter().find(|child| child.name == &**name) {
                     Some(child) => self.test(kind, child, &narrowed(self, child, own), rest, depth + 1),
-                    None => self.test(kind, &Draft::default(), &own, rest, depth + 1).filter(|_| kind == DiscriminatorKind::Type),
+                    None => self
+                        .test(kind, &Draft::default(), &own, rest, depth + 1)
+                        .filter(|_| kind == DiscriminatorKind::Type),
                 }
             }
             Some((Step::OfType(ty), rest)) => {
-                let slice = draft.slices.iter().find(|slice| slice.types().iter().any(|one| self.types.named(&one.code) == Some(*ty)));
+                let slice = draft
+                    .slices
+                    .iter()
+                    .find(|slice| slice.types().iter().any(|one| self.types.named(&one.code) == Some(*ty)));
                 self.test(kind, slice.unwrap_or(draft), &[*ty], rest, depth + 1)
             }
             Some((Step::Resolve, rest)) => self.test_target(kind, draft, rest, depth),
@@ -327,7 +344,7 @@ impl Run<'_, '_, '_> {
                     Reached::Element(node) => self.tree.ty(*node),
                     Reached::Elsewhere(ty) => Some(*ty),
                 };
-                ty.is_some_and(|ty| types.iter().any(|wanted| self.tree.types().is_a(ty, *wanted)))
+                ty.is_some_and(|ty| types.iter().any(|wanted| self.tree.types().fits(ty, *wanted)))
             }),
             Test::Profiles(profiles) => {
                 let nodes: Vec<_> = self.elements(&reached).collect();
