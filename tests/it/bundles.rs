@@ -70,8 +70,7 @@ async fn the_result_does_not_depend_on_the_order_of_entries() {
     child["partOf"] = json!({"reference": "urn:uuid:b"});
     let mut parent = organization("parent");
     parent["endpoint"] = json!([{"reference": "urn:uuid:e"}]);
-    let endpoint =
-        json!({"resourceType": "Endpoint", "status": "active", "name": "e", "address": "https://e.example",
+    let endpoint = json!({"resourceType": "Endpoint", "status": "active", "name": "e", "address": "https://e.example",
             "connectionType": {"system": "http://terminology.hl7.org/CodeSystem/endpoint-connection-type", "code": "hl7-fhir-rest"},
             "payloadType": [{"text": "any"}], "managingOrganization": {"reference": "urn:uuid:a"}});
     let entries = [

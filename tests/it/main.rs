@@ -23,3 +23,4 @@ mod statements;
 mod subscription_engine;
 mod subscriptions;
 mod support;
+mod validation;
