@@ -44,7 +44,8 @@ impl App {
         let issuer = config.server.public_url.clone();
         let keys = KeySet::open(pool.clone(), sealer.clone(), clock.clone(), issuer).await?;
         let keys = Arc::new(keys);
-        let validator = Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
+        let validator =
+            Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound, validator);
         let oauth = OauthState::new(pool.clone(), clock.clone(), config.clone(), keys.clone());
         Ok(Self { config, pool, clock, sealer, engine, keys, oauth })

@@ -25,4 +25,5 @@ mod subscription_engine;
 mod subscriptions;
 mod support;
 mod validate;
+mod validation;
 mod xml;

@@ -266,6 +266,12 @@ impl Types {
         std::iter::successors(Some(id), |id| self.ty(*id).base).any(|id| id == ancestor)
     }
 
+    /// Whether an element of type `id` may stand where `wanted` is asked for: a `code` is no `string` there, but any resource
+    /// is a `Resource`.
+    pub fn fits(&self, id: TypeId, wanted: TypeId) -> bool {
+        id == wanted || (self.ty(wanted).is_abstract && self.is_a(id, wanted))
+    }
+
     /// Builds the table from R4's own structures; constraints (profiles) are passed over.
     pub(super) fn compile(structures: &[Structure]) -> Self {
         Builder::new(structures).build()

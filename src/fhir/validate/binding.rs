@@ -21,6 +21,7 @@ const NAMED: usize = 3;
 /// One code as an element gives it.
 pub(super) struct Code<'d> {
     node: Node,
+    /// None for a primitive, whose system is the value set's; empty where a Coding lacks one, so that no system fits.
     pub system: Option<Cow<'d, str>>,
     pub code: Cow<'d, str>,
 }
@@ -28,8 +29,8 @@ pub(super) struct Code<'d> {
 impl std::fmt::Display for Code<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.system {
-            Some(system) => write!(f, "{system}#{}", self.code),
-            None => write!(f, "'{}'", self.code),
+            Some(system) if !system.is_empty() => write!(f, "{system}#{}", self.code),
+            _ => write!(f, "'{}'", self.code),
         }
     }
 }
@@ -106,7 +107,7 @@ pub(super) fn codes<'d>(tree: &Tree<'d>, node: Node, ty: TypeId) -> Vec<Code<'d>
 }
 
 fn code<'d>(tree: &Tree<'d>, node: Node) -> Option<Code<'d>> {
-    Some(Code { node, system: tree.str(node, "system"), code: tree.str(node, "code")? })
+    Some(Code { node, system: Some(tree.str(node, "system").unwrap_or_default()), code: tree.str(node, "code")? })
 }
 
 fn inform(tree: &Tree<'_>, node: Node, report: &mut Report, text: String) {

@@ -9,10 +9,15 @@ use super::{
 };
 use crate::fhir::{
     definition::structure::{self, Max, Rules},
+    instant,
     json::{Kind, Ref},
     outcome::{Issue, IssueType},
     tree::Node,
 };
+
+/// How far a chain of references is followed, each of whose targets must conform to a profile because of the one before.
+/// Resources inside a document can refer to one another as often as there are resources.
+const MAX_FOLLOWED: usize = 16;
 
 impl Run<'_, '_, '_> {
     /// Reports how an element fails a profile; whether it conforms. Twice asked, once reported.
@@ -47,9 +52,14 @@ impl Run<'_, '_, '_> {
         }
     }
 
-    /// Whether an element conforms to one of these profiles; nothing is reported. What is not loaded is taken to fit.
+    /// Whether an element conforms to one of these profiles; nothing is reported. What is not loaded is taken to fit, and so
+    /// is what lies beyond [`MAX_FOLLOWED`] references.
     pub(super) fn try_profiles(&mut self, node: Node, urls: &[String]) -> bool {
-        urls.iter().any(|url| match self.validator.profile(url) {
+        if self.followed >= MAX_FOLLOWED {
+            return true;
+        }
+        self.followed += 1;
+        let fits = urls.iter().any(|url| match self.validator.profile(url) {
             None => true,
             Some(profile) => {
                 let report = std::mem::take(&mut self.report);
@@ -59,7 +69,9 @@ impl Run<'_, '_, '_> {
                 self.report = report;
                 conforms
             }
-        })
+        });
+        self.followed -= 1;
+        fits
     }
 
     /// Checks an element whose type may have one of these profiles.
@@ -172,7 +184,10 @@ impl Run<'_, '_, '_> {
         }
         let (tree, types) = (self.tree, self.tree.types());
         let Some(ty) = tree.ty(node) else { return };
-        let Some(allowed) = rule.types.iter().find(|one| types.is_a(ty, one.ty)) else {
+        // R4's snapshots call the `id` of resources a string; of a choice, the type itself was chosen.
+        let is_choice = tree.field(node).is_some_and(|field| field.is_choice);
+        let is_allowed = |one: &&Allowed| if is_choice { types.fits(ty, one.ty) } else { types.is_a(ty, one.ty) };
+        let Some(allowed) = rule.types.iter().find(is_allowed) else {
             let names: Vec<_> = rule.types.iter().map(|one| &*types.ty(one.ty).name).collect();
             let text = format!("expected {}, found {}", names.join(" or "), types.ty(ty).name);
             return self.fail(node, IssueType::Structure, &text, profile);
@@ -187,9 +202,9 @@ impl Run<'_, '_, '_> {
 
     fn aims(&mut self, node: Node, allowed: &Allowed, profile: &Profile) {
         let (tree, types) = (self.tree, self.tree.types());
-        let Some(text) = tree.str(node, "reference") else { return };
-        let target = self.target(node, &text);
-        if !allowed.aggregation.is_empty() {
+        let reference = tree.str(node, "reference");
+        let target = reference.as_deref().and_then(|text| self.target(node, text)).or_else(|| self.named_target(node));
+        if let Some(text) = reference.filter(|_| !allowed.aggregation.is_empty()) {
             let mode = match &target {
                 _ if text.starts_with('#') => "contained",
                 Some(target) if target.node.is_some() => "bundled",
@@ -300,14 +315,26 @@ fn compare(value: Ref<'_>, limit: &structure::Value) -> Option<std::cmp::Orderin
     let doc = crate::fhir::json::Doc::parse(&limit.json, &crate::fhir::json::Limits::default()).ok()?;
     let limit = doc.root();
     if limit.kind() == Kind::Object {
-        return numbers(value.get("value")?.raw(), limit.get("value")?.raw());
+        let is_alike = |name: &str| value.str(name) == limit.str(name);
+        let is_one_unit = is_alike("system") && is_alike(if limit.get("code").is_some() { "code" } else { "unit" });
+        return if is_one_unit { numbers(value.get("value")?.raw(), limit.get("value")?.raw()) } else { None };
     }
     match (value.as_str(), limit.as_str()) {
-        // Dates of one precision compare as texts.
-        (Some(value), Some(limit)) if value.len() == limit.len() => Some(value.cmp(&limit)),
-        (Some(_), _) | (_, Some(_)) => None,
+        (Some(value), Some(limit)) => times(&value, &limit),
         (None, None) => numbers(value.raw(), limit.raw()),
+        _ => None,
     }
+}
+
+/// Compares dates and times as far as both are given; `None` where that does not decide.
+fn times(value: &str, limit: &str) -> Option<std::cmp::Ordering> {
+    const DAY: usize = "YYYY-MM-DD".len();
+    if value.contains('T') && limit.contains('T') {
+        return Some(instant::parse(value)?.cmp(&instant::parse(limit)?));
+    }
+    let length = value.len().min(limit.len()).min(DAY);
+    let order = value.get(..length)?.cmp(limit.get(..length)?);
+    (order.is_ne() || value.len() == limit.len()).then_some(order)
 }
 
 fn numbers(value: &str, limit: &str) -> Option<std::cmp::Ordering> {

@@ -101,7 +101,7 @@ impl Run<'_, '_, '_> {
     fn has_content(&mut self, node: Node, field: FieldId) {
         let tree = self.tree;
         let mut children = tree.children(node).peekable();
-        if children.peek().is_none() && tree.shadow(node).is_none() {
+        if children.peek().is_none() {
             return;
         }
         let is_id = |child: Node| tree.field_id(child).is_some_and(|field| self.validator.plan.field(field).is_id);

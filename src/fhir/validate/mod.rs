@@ -144,7 +144,8 @@ impl Validator {
         let mut told = Vec::new();
         let mut known = HashSet::new();
         for profile in profiles.filter_map(|one| registry.structure(&format!("{}|{}", one.url, one.version))) {
-            for (element, constraint) in profile.elements.iter().flat_map(|e| e.constraints.iter().map(move |c| (e, c))) {
+            for (element, constraint) in profile.elements.iter().flat_map(|e| e.constraints.iter().map(move |c| (e, c)))
+            {
                 let Some(text) = constraint.expression.as_deref() else { continue };
                 if known.insert(text.to_owned())
                     && let Err(error) = Expression::parse(text)
@@ -198,13 +199,26 @@ struct Run<'v, 't, 'd> {
     /// What FHIRPath found out about the whole document.
     memo: &'t Memo,
     now: Option<OffsetDateTime>,
+    /// Trials inside one another.
+    followed: usize,
 }
 
 impl<'v, 't, 'd> Run<'v, 't, 'd> {
     fn new(validator: &'v Validator, tree: &'t Tree<'d>, memo: &'t Memo) -> Self {
         let (met, tried) = (HashMap::new(), HashMap::new());
         let now = validator.options.now.as_ref().map(|now| now());
-        Self { validator, tree, report: Report::default(), inside: Inside::of(tree), met, tried, is_trial: false, memo, now }
+        Self {
+            validator,
+            tree,
+            report: Report::default(),
+            inside: Inside::of(tree),
+            met,
+            tried,
+            is_trial: false,
+            followed: 0,
+            memo,
+            now,
+        }
     }
 
     /// What an invariant at `node` is evaluated in.

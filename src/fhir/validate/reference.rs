@@ -9,6 +9,7 @@ use std::{
 use super::Run;
 use crate::fhir::{
     definition::types::TypeId,
+    json::Ref,
     outcome::IssueType,
     tree::{Node, Tree},
 };
@@ -98,15 +99,16 @@ impl Run<'_, '_, '_> {
             }
         }
         let target = text.as_deref().and_then(|text| self.target(node, text));
-        let named = tree.str(node, "type").and_then(|name| tree.types().resource(&name));
+        let named = self.named_target(node);
         if let (Some(target), Some(named)) = (target, named)
-            && target.ty != named
+            && target.ty != named.ty
         {
             let found = &tree.types().ty(target.ty).name;
-            let text = format!("the reference leads to a {found}, but its type says {}", tree.types().ty(named).name);
+            let text =
+                format!("the reference leads to a {found}, but its type says {}", tree.types().ty(named.ty).name);
             self.report.error(tree, node, IssueType::Structure, text);
         }
-        let Some(ty) = target.map(|target| target.ty).or(named) else { return };
+        let Some(Target { ty, .. }) = target.or(named) else { return };
         if !allowed.is_empty() && !allowed.iter().any(|one| tree.types().is_a(ty, *one)) {
             let names: Vec<_> = allowed.iter().map(|ty| &*tree.types().ty(*ty).name).collect();
             let text = format!("expected a reference to {}, not to {}", names.join(" or "), tree.types().ty(ty).name);
@@ -124,6 +126,12 @@ impl Run<'_, '_, '_> {
             resource = self.tree.resource_of(parent);
         }
         resource
+    }
+
+    /// What `Reference.type` says that it leads to.
+    pub(super) fn named_target(&self, node: Node) -> Option<Target> {
+        let ty = self.tree.types().resource(&self.tree.str(node, "type")?)?;
+        Some(Target { ty, node: None })
     }
 
     /// What a literal reference leads to; `None` where only another server could tell.
@@ -170,9 +178,25 @@ impl Run<'_, '_, '_> {
         types.resource(rest.rsplit_once('/').map_or(rest, |(_, name)| name))
     }
 
+    /// Contained resources and what contains them share one space of ids (R4 references.html#contained).
+    fn contained_ids_differ(&mut self, resource: Node) {
+        let tree = self.tree;
+        let mut known = HashSet::new();
+        for id in tree.named(resource, "contained").filter_map(|one| tree.child(one, "id")) {
+            let Some(text) = tree.value(id).and_then(Ref::as_str) else { continue };
+            if known.contains(&text) {
+                let text = format!("another contained resource has the id '{text}'");
+                self.report.error(tree, id, IssueType::Structure, text);
+            } else {
+                known.insert(text);
+            }
+        }
+    }
+
     /// dom-3: each contained resource is referred to from elsewhere in the resource, or refers to it. One walk over
     /// the resource, whatever it contains.
     pub(super) fn contained_are_used(&mut self, resource: Node) {
+        self.contained_ids_differ(resource);
         let Some(contained) = self.inside.contained_in(resource) else { return };
         let tree = self.tree;
         let mut used: HashSet<String> = HashSet::new();
@@ -216,5 +240,5 @@ fn link<'d>(tree: &Tree<'d>, node: Node) -> Option<Cow<'d, str>> {
     let field = tree.field(node)?;
     let ty = tree.types().ty(field.ty);
     let is_link = matches!(&*ty.name, "canonical" | "uri" | "url") || &*field.element == "reference";
-    tree.value(node).filter(|_| is_link).and_then(crate::fhir::json::Ref::as_str)
+    tree.value(node).filter(|_| is_link).and_then(Ref::as_str)
 }

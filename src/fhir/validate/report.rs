@@ -14,6 +14,8 @@ pub(super) struct Report {
     issues: Vec<Issue>,
     errors: usize,
     left_out: usize,
+    /// How many issues at the end of a full list are errors.
+    settled: usize,
     /// Whether errors count as warnings now.
     pub lenient: bool,
 }
@@ -30,9 +32,24 @@ impl Report {
         }
         if self.issues.len() < MAX_ISSUES {
             self.issues.push(issue);
-        } else {
-            self.left_out += 1;
+            return;
         }
+        self.left_out += 1;
+        if issue.severity >= Severity::Error && self.give_way() {
+            self.issues.push(issue);
+        }
+    }
+
+    /// Takes out the last issue that is no error, if there is one: however many warnings a document has, its errors are told.
+    fn give_way(&mut self) -> bool {
+        let before = &self.issues[..MAX_ISSUES - self.settled];
+        let Some(mild) = before.iter().rposition(|issue| issue.severity < Severity::Error) else {
+            self.settled = MAX_ISSUES;
+            return false;
+        };
+        self.issues.remove(mild);
+        self.settled = MAX_ISSUES - mild;
+        true
     }
 
     /// Adds an error at an element.

@@ -9,14 +9,8 @@ use crate::fhir::{
 /// Reports every fault of shape.
 pub(super) fn check(tree: &Tree<'_>, report: &mut Report) {
     for found in tree.faults() {
-        report.add(Issue::error(code(&found.fault), text(tree, found)).at(tree.path_to(found.node, &found.member)));
-    }
-}
-
-const fn code(fault: &Fault) -> IssueType {
-    match fault {
-        Fault::Null | Fault::Empty => IssueType::Invalid,
-        _ => IssueType::Structure,
+        let issue = Issue::error(IssueType::Structure, text(tree, found));
+        report.add(issue.at(tree.path_to(found.node, &found.member)));
     }
 }
 

@@ -89,14 +89,18 @@ impl Build<'_> {
         let slicing = given.filter(|given| !given.discriminators.is_empty()).or(implied.as_ref());
         let discriminators = slicing.map_or(&[][..], |slicing| &slicing.discriminators);
         let mut slices = Vec::new();
+        // What holds of all elements is not said again of those in a slice.
+        let said: Vec<_> = draft.element.iter().flat_map(|element| &element.constraints).collect();
         for slice in &draft.slices {
+            let mut rule = self.slice_rule(slice, bases);
+            rule.invariants.retain(|one| said.iter().all(|said| said.key != one.key()));
             let own = narrowed(self, slice, own.to_vec());
             let matchers: Option<Vec<_>> = discriminators.iter().map(|one| self.matcher(one, slice, &own)).collect();
             slices.push(Slice {
                 name: slice.slice_name.into(),
                 matchers: matchers.unwrap_or_default(),
                 is_default: slice.slice_name == "@default",
-                rule: self.slice_rule(slice, bases),
+                rule,
             });
         }
         let rules = given.map_or(Rules::Open, |given| given.rules);
@@ -144,6 +148,13 @@ impl Build<'_> {
         }
         if let Some(test) = self.test_here(kind, draft, own, steps, depth) {
             return Some(test);
+        }
+        // What a required slice further down says is said of the whole, as by the codes of blood pressure's components.
+        let is_required = |slice: &&Draft<'_>| slice.element.and_then(|element| element.min).is_some_and(|min| min > 0);
+        for inner in draft.slices.iter().filter(is_required).filter(|_| depth > 0) {
+            if let Some(test) = self.test(kind, inner, own, steps, depth + 1) {
+                return Some(test);
+            }
         }
         let profiles = draft.types().iter().flat_map(|one| &one.profiles);
         for url in profiles {
@@ -334,7 +345,7 @@ impl Run<'_, '_, '_> {
                     Reached::Element(node) => self.tree.ty(*node),
                     Reached::Elsewhere(ty) => Some(*ty),
                 };
-                ty.is_some_and(|ty| types.iter().any(|wanted| self.tree.types().is_a(ty, *wanted)))
+                ty.is_some_and(|ty| types.iter().any(|wanted| self.tree.types().fits(ty, *wanted)))
             }),
             Test::Profiles(profiles) => {
                 let nodes: Vec<_> = self.elements(&reached).collect();
