@@ -10,6 +10,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod embedded;
+mod examples;
 mod fhir_crud;
 mod fixtures;
 mod isolation;
