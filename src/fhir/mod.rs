@@ -13,6 +13,7 @@ pub mod resource;
 pub mod tree;
 pub mod types;
 pub mod validate;
+pub mod xhtml;
 pub mod xml;
 
 /// The base of HALO's canonical URLs.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Run, invariant::Invariant, primitive, xhtml};
+use super::{Run, invariant::Invariant, primitive};
 use crate::fhir::{
     definition::types::{FieldId, Primitive, TypeId},
     json::Ref,
     outcome::{Issue, IssueType},
     tree::Node,
+    xhtml,
 };
 
 impl Run<'_, '_, '_> {

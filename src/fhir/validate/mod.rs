@@ -5,7 +5,7 @@
 //! |---|---|
 //! | arrays, objects, `_` siblings, unknown elements, choices | `tree`, `shape` |
 //! | cardinality, ele-1, ext-1, lengths | `element` |
-//! | primitives; narrative | `primitive`, `xhtml` |
+//! | primitives; narrative | `primitive`, [`super::xhtml`] |
 //! | value sets | `binding` |
 //! | reference targets, contained resources, ref-1, dom-3 | `reference` |
 //! | Bundles | `bundle` |
@@ -28,7 +28,6 @@ mod reference;
 mod report;
 mod shape;
 mod slicing;
-pub mod xhtml;
 
 use std::{
     collections::{HashMap, HashSet},

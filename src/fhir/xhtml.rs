@@ -161,6 +161,9 @@ pub fn check(div: &str) -> Result<(), Wrong> {
                 }
                 has_content |= !is_blank;
             }
+            Event::GeneralRef(_) | Event::CData(_) if depth == 0 => {
+                return content("expected a div, not text".to_owned());
+            }
             Event::GeneralRef(reference) => {
                 let known = matches!(&*reference, "lt" | "gt" | "amp" | "quot" | "apos");
                 if !known && reference.resolve_char_ref().ok().flatten().is_none() {
@@ -296,12 +299,14 @@ mod tests {
             "<object data=\"x\"/>",
             "<link href=\"x\"/>",
             "x</div><div>",
+            "x</div>&amp;<div>",
         ] {
             assert!(matches!(div(inner), Err(Wrong::Content(_))), "{inner}");
         }
         for whole in [
             "",
             "x",
+            "&amp;<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>",
             "<p xmlns=\"http://www.w3.org/1999/xhtml\">x</p>",
             "<div>x</div>",
             "<div xmlns=\"x\">x</div>",
