@@ -100,7 +100,9 @@ impl<T> Index<T> {
     fn version(&self, url: &str, version: Option<&str>) -> Option<&Slot<T>> {
         let slots = self.by_url.get(url)?;
         let Some(wanted) = version else { return slots.first() };
-        let starts = |slot: &&Slot<T>| slot.version.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'));
+        // `1.1` is any 1.1; `1.1.0` is met by `1.1.0-sofa.1` where nothing else meets it.
+        let starts =
+            |slot: &&Slot<T>| slot.version.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(['.', '-']));
         let is_of_package = |slot: &&Slot<T>| &*slot.package_version == wanted;
         let mut slots = slots.iter();
         slots.clone().find(|slot| &*slot.version == wanted).or_else(|| slots.clone().find(starts)).or_else(|| {
