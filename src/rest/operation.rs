@@ -15,7 +15,7 @@ use super::{
     reply,
 };
 use crate::{
-    access::{Act, authorize},
+    access::{Act, Denied, authorize},
     context::{clear, set},
     fhir::{outcome::IssueType, resource::Resource, types},
     interaction::{
@@ -85,6 +85,11 @@ pub async fn validate_instance(
 ) -> Result<Response, RestError> {
     let asked = Asked::read(&state, &kind, inputs, body.0)?;
     let permit = authorize(&caller, Act::Read { kind: &kind, id: known(&id)? })?;
+    if asked.mode == Mode::Delete
+        && let Err(Denied(outcome)) = authorize(&caller, Act::Delete { kind: &kind })
+    {
+        return Ok(reply::outcome(StatusCode::OK, &outcome));
+    }
     let outcome = validate::instance_level(&state.engine, &permit, (&kind, &id), asked.question()).await?;
     Ok(reply::outcome(StatusCode::OK, &outcome))
 }

@@ -85,6 +85,10 @@ async fn a_transaction_is_judged_as_a_whole_and_a_batch_entry_by_entry() {
     assert!(answer["entry"][1]["response"]["status"].as_str().unwrap().starts_with("422"));
     let issues = answer["entry"][1]["response"]["outcome"]["issue"].as_array().unwrap();
     assert!(issues.iter().any(|issue| issue["expression"][0] == "Bundle.entry[1].resource.birthDate"), "{answer}");
+    let mut misspelt = bundle("batch", &entries[..1]);
+    misspelt["entri"] = json!([]);
+    let answer = service.post("", &misspelt).await.expect(422).expect_outcome();
+    assert_eq!(errors(&answer), ["Bundle.entri"]);
 }
 
 #[tokio::test]
@@ -104,6 +108,10 @@ async fn set_context_names_every_fault_from_the_requests_root() {
     let mut input = SetContext::patient("Smith").build();
     input["parameter"][0]["colour"] = json!("x");
     poc.set_context(&input).await.expect(400).expect_outcome();
+    let mut input = SetContext::patient("Smith").build();
+    input["parameter"][1]["resource"]["entry"][0]["colour"] = json!("x");
+    let answer = poc.set_context(&input).await.expect(400).expect_outcome();
+    assert_eq!(errors(&answer), ["Parameters.parameter[1].resource.entry[0].colour"]);
     assert_eq!(server.count("select count(*) from resource").await, 1, "the Subscription alone");
 }
 
