@@ -202,3 +202,21 @@ fn profiles_of_packages_are_checked_and_unknown_ones_named() {
     let checked = run(&mut sofa(&["validate", "nothing-here.json"]), "");
     assert!(!checked.status.success() && err(&checked).contains("cannot read nothing-here.json"), "{}", err(&checked));
 }
+
+#[tokio::test]
+async fn a_server_does_not_start_without_a_package_it_was_told_of() {
+    let db = db().await;
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = r#"{"name":"a","version":"1.0.0","fhirVersions":["4.0.1"],"dependencies":{"b":"2.0.0"}}"#;
+    std::fs::write(folder.path().join("package.json"), manifest).unwrap();
+    for (package, expected) in [
+        (folder.path().to_str().unwrap(), "a#1.0.0: depends on the package b#2.0.0"),
+        ("/nowhere/x.tgz", "/nowhere/x.tgz"),
+    ] {
+        let mut serve = sofa(&["serve"]);
+        serve.env("DATABASE_URL", &db.url).env("SOFA__SECURITY__MASTER_KEY", KEY);
+        let output =
+            run(serve.env("SOFA__SERVER__LISTEN", "127.0.0.1:0").env("SOFA__VALIDATION__PACKAGES", package), "");
+        assert!(!output.status.success() && err(&output).contains(expected), "{}", err(&output));
+    }
+}
