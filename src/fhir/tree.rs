@@ -4,6 +4,8 @@
 //! flattens arrays, expands choices and notes everything whose *shape* is not R4's (json.html). Validation, FHIRPath,
 //! search values and XML then walk elements and need to know nothing of JSON.
 
+use std::{collections::HashMap, sync::OnceLock};
+
 use super::{
     definition::types::{Field, FieldId, Kind, Type, TypeId, Types, r4},
     json::{self, Doc, Ref},
@@ -76,6 +78,15 @@ pub struct Tree<'d> {
     types: &'static Types,
     slots: Vec<Slot>,
     faults: Vec<Found>,
+    /// Made when something first asks.
+    links: OnceLock<Links>,
+}
+
+/// What references inside a document lead to, by the resource that holds it and its name there.
+#[derive(Default)]
+struct Links {
+    contained: HashMap<Node, HashMap<Box<str>, Node>>,
+    entries: HashMap<Node, HashMap<Box<str>, Node>>,
 }
 
 impl<'d> Tree<'d> {
@@ -203,6 +214,40 @@ impl<'d> Tree<'d> {
         self.kind(node).is_some_and(|ty| ty.kind == Kind::Resource)
     }
 
+    /// The resource with this `id` that `holder` contains.
+    pub fn contained(&self, holder: Node, id: &str) -> Option<Node> {
+        self.links().contained.get(&holder)?.get(id).copied()
+    }
+
+    /// The resource in the entry of `bundle` that has this `fullUrl`.
+    pub fn entry(&self, bundle: Node, full_url: &str) -> Option<Node> {
+        self.links().entries.get(&bundle)?.get(full_url).copied()
+    }
+
+    /// One look at every element, whatever is asked for later.
+    #[expect(clippy::cast_possible_truncation, reason = "nodes are numbered in 32 bits")]
+    fn links(&self) -> &Links {
+        self.links.get_or_init(|| {
+            let mut links = Links::default();
+            for node in (0..self.slots.len() as u32).map(Node) {
+                let (Some(field), Some(parent)) = (self.field(node), self.parent(node)) else { continue };
+                match &*field.element {
+                    "contained" => {
+                        let Some(id) = self.str(node, "id") else { continue };
+                        links.contained.entry(parent).or_default().entry(id.into()).or_insert(node);
+                    }
+                    "entry" if self.ty(parent) == Some(self.types.known.bundle) => {
+                        let Some(url) = self.str(node, "fullUrl") else { continue };
+                        let Some(held) = self.child(node, "resource") else { continue };
+                        links.entries.entry(parent).or_default().entry(url.into()).or_insert(held);
+                    }
+                    _ => {}
+                }
+            }
+            links
+        })
+    }
+
     /// Where the element is, as FHIRPath from the root: `Bundle.entry[1].resource.birthDate`. Elements that repeat have an
     /// index; a choice is named without its type.
     pub fn path(&self, node: Node) -> String {
@@ -278,7 +323,7 @@ struct Family {
 
 impl<'d> Builder<'d> {
     fn new(doc: &'d Doc) -> Self {
-        let tree = Tree { doc, types: r4(), slots: vec![EMPTY; doc.len()], faults: Vec::new() };
+        let tree = Tree { doc, types: r4(), slots: vec![EMPTY; doc.len()], faults: Vec::new(), links: OnceLock::new() };
         Self { tree, pending: Vec::new() }
     }
 

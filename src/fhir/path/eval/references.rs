@@ -22,7 +22,7 @@ impl<'a> Machine<'_, 'a> {
         };
         let found = match &reference {
             Some(text) if text.starts_with('#') => return self.contained(from, &text[1..], sink),
-            Some(text) => self.bundled(from, text)?,
+            Some(text) => self.bundled(from, text),
             None => None,
         };
         if let Some(node) = found {
@@ -40,17 +40,11 @@ impl<'a> Machine<'_, 'a> {
         if id.is_empty() {
             return sink(Item::Element(container));
         }
-        for child in self.tree.named(container, "contained") {
-            self.spend(1)?;
-            if self.tree.str(child, "id").as_deref() == Some(id) {
-                return sink(Item::Element(child));
-            }
-        }
-        Ok(())
+        self.tree.contained(container, id).map_or(Ok(()), |child| sink(Item::Element(child)))
     }
 
     /// The resource in one of the Bundles around `from` that this reference leads to.
-    fn bundled(&self, from: Node, reference: &str) -> Result<Option<Node>, super::Stop> {
+    fn bundled(&self, from: Node, reference: &str) -> Option<Node> {
         let plain = reference.split(['#', '|']).next().unwrap_or_default();
         let plain = plain.split_once("/_history/").map_or(plain, |(plain, _)| plain);
         let mut at = from;
@@ -62,27 +56,17 @@ impl<'a> Machine<'_, 'a> {
                 let wanted = match base {
                     _ if plain.contains(':') => Cow::Borrowed(plain),
                     Some(base) => Cow::Owned(format!("{base}{plain}")),
-                    None => return Ok(None),
+                    None => return None,
                 };
-                return self.entry(bundle, &wanted);
+                return self.tree.entry(bundle, &wanted);
             }
             at = parent;
         }
-        Ok(None)
+        None
     }
 
     fn is_bundle(&self, node: Node) -> bool {
         self.tree.ty(node) == Some(self.tree.types().known.bundle)
-    }
-
-    fn entry(&self, bundle: Node, full_url: &str) -> Result<Option<Node>, super::Stop> {
-        for entry in self.tree.named(bundle, "entry") {
-            self.spend(1)?;
-            if self.tree.str(entry, "fullUrl").as_deref() == Some(full_url) {
-                return Ok(self.tree.child(entry, "resource"));
-            }
-        }
-        Ok(None)
     }
 
     /// The type that a reference's text tells: `Patient/1`, `http://server/Patient/1/_history/2`, `Patient?name=x`.
