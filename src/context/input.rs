@@ -47,6 +47,8 @@ pub struct Input {
     pub tenant: Option<String>,
     /// `None` when `resources` was not sent.
     pub entries: Option<Vec<Entry>>,
+    /// What the validator warned of.
+    pub advice: Vec<Issue>,
 }
 
 impl Input {

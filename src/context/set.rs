@@ -62,8 +62,8 @@ pub async fn set(engine: &Engine, caller: &Caller, permit: &Permit, request: Req
     {
         return Ok(answer);
     }
-    let input = Input::read(request.body, &engine.limits(), engine.config.fhir.max_bundle_entries)?;
-    validate::set_context(engine, request.body).await?;
+    let mut input = Input::read(request.body, &engine.limits(), engine.config.fhir.max_bundle_entries)?;
+    input.advice = validate::set_context(engine, request.body).await?;
     let mut patience = Patience::new(engine);
     loop {
         match attempt(engine, caller, permit, &input, key.as_ref()).await {
@@ -335,7 +335,7 @@ fn answer(engine: &Engine, launch_id: &str, input: &Input, written: &[Written]) 
         }
         parameters.push(json!({"name": "resourcesResponse", "resource": bundle}));
     }
-    let outcome = Outcome::from(Issue::information("the context was set"));
+    let outcome = Outcome::from(Issue::information("the context was set")).followed_by(input.advice.iter().cloned());
     parameters.push(json!({"name": "outcome", "resource": outcome.to_json()}));
     let profile = format!("{HALO}/StructureDefinition/set-context-output-parameters");
     json!({"resourceType": "Parameters", "meta": {"profile": [profile]}, "parameter": parameters})

@@ -65,14 +65,18 @@ pub async fn batch(engine: &Engine, bundle: &Resource, count: usize) -> Result<V
     Ok(entries.into_iter().map(|issues| Ok(Verdict { advice: vec![accepted(issues)?] })).collect())
 }
 
-/// Checks a `$set-context` request: what is wrong with the request itself is 400, with a resource in it 422.
-pub async fn set_context(engine: &Engine, request: &Resource) -> Result<(), Failure> {
-    let errors = issues(engine, request, None).await?.into_iter().filter(is_error);
-    let (inside, outside): (Vec<_>, Vec<_>) = errors.partition(is_in_entry_resource);
+/// Checks a `$set-context` request: what is wrong with the request itself is 400, with a resource in it 422. Returns the
+/// warnings.
+pub async fn set_context(engine: &Engine, request: &Resource) -> Result<Vec<Issue>, Failure> {
+    let (errors, rest): (Vec<_>, Vec<_>) = issues(engine, request, None).await?.into_iter().partition(is_error);
+    let (inside, outside): (Vec<_>, Vec<_>) = errors.into_iter().partition(is_in_entry_resource);
     if let Some(outcome) = Outcome::of(outside) {
         return Err(Failure::BadRequest(outcome));
     }
-    Outcome::of(inside).map_or(Ok(()), |outcome| Err(Failure::Unprocessable(outcome)))
+    match Outcome::of(inside) {
+        Some(outcome) => Err(Failure::Unprocessable(outcome)),
+        None => accepted(rest),
+    }
 }
 
 /// What `$validate` is asked for: `mode` of the R4 value set resource-validation-mode.

@@ -105,6 +105,16 @@ async fn set_context_names_every_fault_from_the_requests_root() {
     assert!(found.iter().any(|path| path.ends_with(".resource.entry[0].resource.birthDate")), "{found:?}");
     assert!(found.iter().any(|path| path.ends_with(".resource.entry[1].resource.status")), "{found:?}");
     assert!(found.iter().all(|path| path.starts_with("Parameters.parameter[")), "{found:?}");
+    let mut warned = patient("Smith");
+    warned["maritalStatus"] = json!({"coding": [{"system": "http://example.org", "code": "x"}]});
+    let input = SetContext::default().reference("patient", "urn:uuid:p").entry("urn:uuid:p", &warned).build();
+    let answer = poc.set_context(&input).await.expect(200).json();
+    let issues = answer["parameter"][2]["resource"]["issue"].as_array().unwrap().clone();
+    assert!(
+        issues.iter().any(|issue| issue["severity"] == "warning"
+            && issue["expression"][0].as_str().unwrap().contains(".entry[0].resource.maritalStatus")),
+        "{answer}"
+    );
     let mut input = SetContext::patient("Smith").build();
     input["parameter"][0]["colour"] = json!("x");
     poc.set_context(&input).await.expect(400).expect_outcome();
@@ -112,7 +122,7 @@ async fn set_context_names_every_fault_from_the_requests_root() {
     input["parameter"][1]["resource"]["entry"][0]["colour"] = json!("x");
     let answer = poc.set_context(&input).await.expect(400).expect_outcome();
     assert_eq!(errors(&answer), ["Parameters.parameter[1].resource.entry[0].colour"]);
-    assert_eq!(server.count("select count(*) from resource").await, 1, "the Subscription alone");
+    assert_eq!(server.count("select count(*) from resource").await, 2, "the Subscription and what was accepted");
 }
 
 #[tokio::test]
