@@ -108,7 +108,7 @@ const ATTRIBUTES: [&str; 34] = [
 ];
 
 const LINKS: [(&str, &[&str]); 6] = [
-    ("a", &["href", "name", "charset", "hreflang", "rel", "rev", "shape", "coords", "target"]),
+    ("a", &["href", "name", "charset", "hreflang", "rel", "rev", "shape", "coords"]),
     ("img", &["src", "longdesc", "usemap", "ismap"]),
     ("map", &["name"]),
     ("area", &["shape", "coords", "href", "nohref"]),

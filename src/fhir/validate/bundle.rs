@@ -15,11 +15,11 @@ impl Run<'_, '_, '_> {
             return;
         }
         let is_rest = url.starts_with("http://") || url.starts_with("https://");
-        let (Some(id), Some(kind), true) = (tree.str(held, "id"), tree.kind(held), is_rest) else { return };
+        let (Some(id), true) = (tree.str(held, "id"), is_rest) else { return };
         // Only where the URL names a type is it one of a FHIR server, whose last part is the id.
         let mut parts = url.rsplit('/');
         let (last, before) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        if before == &*kind.name && last != id {
+        if tree.types().resource(before).is_some() && last != id {
             let text = format!("the fullUrl '{url}' does not end in the resource's id '{id}'");
             self.report.error(tree, at, IssueType::Invalid, text);
         }

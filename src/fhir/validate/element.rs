@@ -179,6 +179,13 @@ impl Run<'_, '_, '_> {
         }
         match self.validator.profile(&url) {
             Some(profile) => {
+                if profile.ty == Some(tree.types().known.extension) && profile.is_modifier != is_modifier && !is_nested
+                {
+                    let (element, kind) =
+                        if is_modifier { ("modifierExtension", "no modifier") } else { ("extension", "a modifier") };
+                    let text = format!("the extension {url} is {kind}, so it may not stand in {element}");
+                    self.report.error(tree, node, IssueType::Extension, text);
+                }
                 self.context_of(node, &profile);
                 self.conform(node, &profile);
             }

@@ -34,6 +34,8 @@ pub(super) struct Profile {
     /// Where an extension may stand.
     pub contexts: Vec<structure::Context>,
     pub context_invariants: Vec<Expression>,
+    /// Whether an extension changes the meaning of what holds it.
+    pub is_modifier: bool,
 }
 
 /// What a profile demands of one element.
@@ -112,6 +114,7 @@ impl Profile {
                 .iter()
                 .filter_map(|text| Expression::parse(text).ok())
                 .collect(),
+            is_modifier: structure.elements.first().is_some_and(|root| root.is_modifier),
         }
     }
 }

@@ -98,6 +98,12 @@ impl Run<'_, '_, '_> {
                 return;
             }
         }
+        if text.as_deref().is_some_and(|text| text.contains(char::is_whitespace)) {
+            let text = "expected the reference to be a URL, which has no white space (R4 references.html#literal)";
+            self.report.error(tree, node, IssueType::Value, text);
+            return;
+        }
+        self.type_is_relative(node);
         let target = text.as_deref().and_then(|text| self.target(node, text));
         let named = self.named_target(node);
         if let (Some(target), Some(named)) = (target, named)
@@ -113,6 +119,16 @@ impl Run<'_, '_, '_> {
             let names: Vec<_> = allowed.iter().map(|ty| &*tree.types().ty(*ty).name).collect();
             let text = format!("expected a reference to {}, not to {}", names.join(" or "), tree.types().ty(ty).name);
             self.report.error(tree, node, IssueType::Structure, text);
+        }
+    }
+
+    /// `Reference.type` is relative to R4's own definitions: absolute URLs are for references in logical models, not in
+    /// resources (R4 references.html#Reference).
+    fn type_is_relative(&mut self, node: Node) {
+        let tree = self.tree;
+        let Some(at) = tree.child(node, "type") else { return };
+        if tree.str(node, "type").is_some_and(|name| name.contains(':')) {
+            self.report.error(tree, at, IssueType::Value, "expected the name of a resource type, not an absolute URL");
         }
     }
 

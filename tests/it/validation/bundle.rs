@@ -120,6 +120,11 @@ fn a_full_url_is_absolute_unique_and_ends_in_the_id() {
                 &entries(&[("http://x/fhir/Patient/2", r#","id":"1""#)]),
                 &["invalid Bundle.entry[0].fullUrl: does not end in the resource's id '1'"],
             ),
+            // Any type makes it the URL of a FHIR server (R4 references.html#regex).
+            (
+                &entries(&[("http://x/fhir/Device/2", r#","id":"1""#)]),
+                &["invalid Bundle.entry[0].fullUrl: does not end in the resource's id '1'"],
+            ),
         ],
     );
 }

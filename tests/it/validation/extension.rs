@@ -109,6 +109,30 @@ fn a_modifier_that_is_not_known_is_refused() {
 }
 
 #[test]
+fn an_extension_is_a_modifier_where_its_definition_says_so() {
+    let order = r#""resourceType":"NutritionOrder","status":"active","intent":"order","patient":{"display":"x"},"dateTime":"2024","oralDiet":{"instruction":"x"}"#;
+    let not_done = r#"[{"url":"http://hl7.org/fhir/StructureDefinition/request-doNotPerform","valueBoolean":true}]"#;
+    let absent = r#"[{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"unknown"}]"#;
+    judge(
+        order,
+        &[
+            (&format!(r#""modifierExtension":{not_done}"#), &[]),
+            (&format!(r#""extension":{absent}"#), &[]),
+            (
+                &format!(r#""extension":{not_done}"#),
+                &["extension NutritionOrder.extension[0]: is a modifier, so it may not stand in extension"],
+            ),
+            (
+                &format!(r#""modifierExtension":{absent}"#),
+                &[
+                    "extension NutritionOrder.modifierExtension[0]: is no modifier, so it may not stand in modifierExtension",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
 fn hl7s_extensions_are_checked() {
     let on = |extension: &str| format!(r#""extension":[{{"url":"{R4}/{extension}}}]"#);
     judge(
@@ -171,7 +195,7 @@ fn the_extensions_of_a_package_are_checked() {
     let modifier = package::extension(
         "http://x/modifier",
         &[("element", "Patient")],
-        r#"{"id":"Extension.value[x]","path":"Extension.value[x]","min":1,"type":[{"code":"boolean"}]}"#,
+        r#"{"id":"Extension","path":"Extension","isModifier":true},{"id":"Extension.value[x]","path":"Extension.value[x]","min":1,"type":[{"code":"boolean"}]}"#,
     );
     let validator = package::profiles(&[
         package::extension(

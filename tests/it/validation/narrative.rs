@@ -18,6 +18,8 @@ fn a_narrative_is_plain_formatting_with_some_content() {
         (" <p/> \n", "txt-2"),
         ("<!-- x -->", "txt-2"),
         ("<script>x</script>", "txt-1: .*<script>"),
+        // HTML 4.0 defines it in chapter 16, frames.
+        ("<a href=\"#x\" target=\"_blank\">x</a>", "txt-1: .*target"),
         ("<p onclick=\"x()\">x</p>", "txt-1: .*onclick"),
         ("<a href=\"javascript:x()\">x</a>", "txt-1: .*script"),
         ("<a href=\"JavaScript:x()\">x</a>", "txt-1: .*script"),

@@ -18,6 +18,10 @@ fn the_type_that_a_reference_names_is_allowed() {
             (r#""subject":{"reference":"Patient?identifier=http://x|1"}"#, &[]),
             (r#""subject":{"reference":"urn:uuid:c757873d-ec9a-4326-a141-556f43239520"}"#, &[]),
             (r#""subject":{"reference":"http://x/any/thing"}"#, &[]),
+            // A URL has no white space (R4 references.html#literal).
+            (r#""subject":{"reference":"Patient/1 "}"#, &["value Observation.subject: no white space"]),
+            (r#""subject":{"reference":" "}"#, &["value Observation.subject: no white space"]),
+            (r#""subject":{"reference":"http://x y"}"#, &["value Observation.subject: no white space"]),
             (r#""subject":{"reference":"Practitioner/1"}"#, &[REFUSED]),
             (r#""subject":{"reference":"Practitioner/1/_history/2"}"#, &[REFUSED]),
             (r#""subject":{"reference":"http://x/fhir/Practitioner/1"}"#, &[REFUSED]),
@@ -40,6 +44,13 @@ fn reference_type_tells_the_type_and_does_not_contradict() {
             (
                 r#""subject":{"type":"Group","reference":"Patient/1"}"#,
                 &["structure Observation.subject: the reference leads to a Patient, but its type says Group"],
+            ),
+            (
+                r#""subject":{"type":"http://hl7.org/fhir/StructureDefinition/Patient","reference":"Patient/1"}"#,
+                &[
+                    "warning code-invalid Observation.subject.type: is not in the value set",
+                    "value Observation.subject.type: not an absolute URL",
+                ],
             ),
             (
                 r#""subject":{"type":"Foo","identifier":{"value":"1"}}"#,
