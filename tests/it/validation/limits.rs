@@ -102,6 +102,18 @@ fn many_contained_resources_that_refer_to_one_another() {
 }
 
 #[test]
+fn many_references_that_an_invariant_resolves() {
+    // ctm-1 resolves each member.
+    let members = many(MANY / 2, |at| {
+        format!(r##"{{"member":{{"reference":"#p{at}"}},"onBehalfOf":{{"reference":"Organization/1"}}}}"##)
+    });
+    let contained = many(MANY / 2, |at| format!(r#"{{"resourceType":"Practitioner","id":"p{at}"}}"#));
+    let issues =
+        check(&format!(r#"{{"resourceType":"CareTeam","participant":[{members}],"contained":[{contained}]}}"#));
+    assert_eq!(errors(&issues), 0);
+}
+
+#[test]
 fn many_entries_that_refer_to_one_another() {
     let entries = many(MANY / 2, |at| {
         format!(
