@@ -12,13 +12,9 @@ use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer, trace::Tra
 use crate::{
     clock::SharedClock,
     config::Config,
-    fhir::{
-        definition::registry::Registry,
-        validate::{Options, Validator},
-    },
     interaction::Engine,
     oauth::{self, OauthState},
-    outbound,
+    outbound, packages,
     rest::{self, RestState},
     secret::Sealer,
     store,
@@ -48,7 +44,8 @@ impl App {
         let issuer = config.server.public_url.clone();
         let keys = KeySet::open(pool.clone(), sealer.clone(), clock.clone(), issuer).await?;
         let keys = Arc::new(keys);
-        let validator = Arc::new(Validator::new(Registry::built_in(), Options::built_in()));
+        let validator =
+            Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound, validator);
         let oauth = OauthState::new(pool.clone(), clock.clone(), config.clone(), keys.clone());
         Ok(Self { config, pool, clock, sealer, engine, keys, oauth })

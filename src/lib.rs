@@ -11,7 +11,7 @@
 //! | base | std, serde | anything of ours |
 //! | [`fhir`], [`smart`] | R4 and SMART as data | I/O, SQL, HTTP, users, the time |
 //! | [`store`] | all SQL | HTTP, policy |
-//! | [`outbound`], [`token`] | calling out safely; JWTs | FHIR interactions |
+//! | [`outbound`], [`packages`], [`token`] | calling out safely; packages on disk; JWTs | FHIR interactions |
 //! | [`access`] | who calls, what is permitted | axum, SQL text |
 //! | [`subscription`] | topics, notifications, channels | REST, OAuth |
 //! | [`interaction`], [`context`] | what happens to data | axum |
@@ -25,13 +25,14 @@
 //! - No app hears of success, and no reader sees a change, before the PoC has acknowledged it.
 //! - No database connection, transaction or row lock is held while a PoC is waited for.
 //! - What a caller may not see is answered as what does not exist.
+//! - No write goes on without a [`interaction::validate::Verdict`], and only `interaction::validate` makes one.
 //! - No stored resource is rebuilt from a model: its source text is kept, so numbers keep their digits.
 //! - `$set-context` and `/authorize` never meet: one stores a row, the other reads it, both through [`store::context`].
 //!
 //! # The walk of a write
 //!
 //! `rest::kind::create` takes the caller's leave ([`access::authorize`]) and parses the body ([`fhir::resource`]);
-//! [`interaction::create`] hands both to [`interaction::write`]. There the keys are taken, the change gets its final id
+//! [`interaction::create`] has it judged ([`interaction::validate`]) and hands all to [`interaction::write`]. There the keys are taken, the change gets its final id
 //! and version (`resolve`), and becomes a durable intent with its event numbers (`stage`: first commit). A task of its
 //! own tells the PoC's Subscriptions (`deliver`, `send`, [`subscription::channel`]) and, on their acknowledgement,
 //! stores the version, the search values and the audit row and removes the intent (`apply`: second commit). Only then
@@ -63,8 +64,9 @@ pub mod smart;
 // store: the only SQL
 pub mod store;
 
-// services: calling out safely; signing and checking JWTs
+// services: calling out safely; reading packages; signing and checking JWTs
 pub mod outbound;
+pub mod packages;
 pub mod token;
 
 // access: who the caller is and what is permitted

@@ -11,8 +11,10 @@ mod database;
 mod demo;
 mod healthcheck;
 mod key;
+mod package;
 mod serve;
 mod user;
+mod validate;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -67,6 +69,11 @@ enum Command {
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Key(key::Command),
+    /// Compile, list and check FHIR packages
+    #[command(subcommand)]
+    Package(package::Command),
+    /// Check resources in files as the server would: JSON, XML, NDJSON, folders; exit code 1 if one is not valid
+    Validate(validate::Validate),
     /// Ask the running server whether it is ready; exit code 0 or 1 (for containers)
     Healthcheck,
 }
@@ -114,6 +121,10 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Client(command) => wait_for(client::run(command, quiet(common.load(Vec::new())?)?)),
         Command::User(command) => wait_for(user::run(command, quiet(common.load(Vec::new())?)?)),
         Command::Key(command) => wait_for(key::run(command, quiet(common.load(Vec::new())?)?)),
+        Command::Package(package::Command::Compile(compile)) => package::compile(&compile),
+        Command::Package(package::Command::List) => package::list(&quiet(common.load(Vec::new())?)?),
+        Command::Package(package::Command::Check(check)) => package::check(&common.load(Vec::new())?, &check),
+        Command::Validate(asked) => validate::run(&asked, quiet(common.load(Vec::new())?)?),
         Command::Healthcheck => wait_for(healthcheck::run(common.load(Vec::new())?)),
     }
 }

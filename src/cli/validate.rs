@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::{
+    clock::SystemClock,
     config::Config,
     fhir::{
         json::{Doc, Limits},
@@ -51,9 +52,12 @@ pub(super) struct Validate {
 pub(super) fn run(asked: &Validate, mut config: Config) -> Result<ExitCode> {
     config.fhir.max_depth = config.fhir.max_depth.max(Limits::default().depth);
     config.validation.packages.extend(asked.package.iter().cloned());
-    let validator = packages::validator(&config.validation)?;
+    let validator = packages::validator(&config.validation, Arc::new(SystemClock))?;
     for profile in &asked.profile {
-        anyhow::ensure!(validator.knows(profile), "the profile {profile} is not loaded: name its package with --package");
+        anyhow::ensure!(
+            validator.knows(profile),
+            "the profile {profile} is not loaded: name its package with --package"
+        );
     }
     let mut files = Vec::new();
     for file in &asked.files {
@@ -61,7 +65,8 @@ pub(super) fn run(asked: &Validate, mut config: Config) -> Result<ExitCode> {
     }
     anyhow::ensure!(!files.is_empty(), "there is no .json, .xml or .ndjson file in what was named");
     let progress = bar(files.len());
-    let mut work = Work { asked, validator, limits: Limits { depth: config.fhir.max_depth }, count: 0, invalid: 0, progress };
+    let mut work =
+        Work { asked, validator, limits: Limits { depth: config.fhir.max_depth }, count: 0, invalid: 0, progress };
     for file in &files {
         work.file(file)?;
         work.progress.inc(1);
@@ -78,7 +83,8 @@ fn find(path: &Path, is_named: bool, files: &mut Vec<PathBuf>) -> Result<()> {
     let context = || format!("cannot read {}", path.display());
     if path.is_dir() {
         let entries = std::fs::read_dir(path).with_context(context)?;
-        let mut inside = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(context)?;
+        let mut inside =
+            entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(context)?;
         inside.sort();
         return inside.iter().try_for_each(|path| find(path, false, files));
     }
@@ -100,7 +106,7 @@ fn bar(count: usize) -> ProgressBar {
 
 struct Work<'a> {
     asked: &'a Validate,
-    validator: Arc<Validator>,
+    validator: Validator,
     limits: Limits,
     count: usize,
     invalid: usize,

@@ -25,6 +25,7 @@ pub(super) fn check(config: &Config) -> Checked {
     server(config)?;
     database(config)?;
     limits(config)?;
+    validation(config)?;
     times(config)?;
     let types = config.context.resource_types.iter().flatten();
     for name in types {
@@ -75,6 +76,15 @@ fn limits(config: &Config) -> Checked {
     demand(config.fhir.max_bundle_entries >= 1, "fhir.max_bundle_entries", "must be at least 1")?;
     demand(config.delivery.max_count >= 1, "delivery.max_count", "must be at least 1")?;
     demand(config.oauth.login_attempts >= 1, "oauth.login_attempts", "must be at least 1")
+}
+
+fn validation(config: &Config) -> Checked {
+    let packages = &config.validation.packages;
+    let named = |path: &std::path::PathBuf| format!("{:?} is given twice", path.display().to_string());
+    let twice = packages.iter().enumerate().find(|(at, path)| packages[..*at].contains(path));
+    demand(twice.is_none(), "validation.packages", twice.map(|(_, path)| named(path)).unwrap_or_default())?;
+    let empty = packages.iter().any(|path| path.as_os_str().is_empty());
+    demand(!empty, "validation.packages", "must not have an empty path")
 }
 
 fn times(config: &Config) -> Checked {

@@ -36,6 +36,8 @@ pub struct Config {
     pub security: Security,
     /// `[fhir]`
     pub fhir: Fhir,
+    /// `[validation]`
+    pub validation: Validation,
     /// `[context]`
     pub context: Context,
     /// `[delivery]`
@@ -136,6 +138,42 @@ pub enum UpdateCreate {
     Shared,
     /// Everyone who may create.
     All,
+}
+
+/// What resources are checked against.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// FHIR packages: `.tgz` files and folders.
+    pub packages: Vec<PathBuf>,
+    /// Where they are kept in compiled form.
+    pub package_cache: Option<PathBuf>,
+    /// What happens to a resource that breaks CA Core+.
+    pub ca_core: CaCore,
+    /// What happens to a resource that names a profile nobody knows.
+    pub unknown_profile: UnknownProfile,
+}
+
+/// What happens to a resource that breaks the rules of CA Core+ for its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaCore {
+    /// It is refused.
+    Enforce,
+    /// It is accepted with a warning.
+    Warn,
+    /// Nobody looks.
+    Off,
+}
+
+/// What happens to a resource that names a profile which is in no package.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownProfile {
+    /// It is accepted with a warning.
+    Warn,
+    /// It is refused.
+    Reject,
 }
 
 /// Contexts made by `$set-context`.

@@ -25,6 +25,9 @@ fn the_defaults_are_valid() {
     assert_eq!(config.server.fhir_base(), "http://localhost:8080/fhir");
     assert_eq!(config.context.ttl, Duration::from_hours(12));
     assert_eq!(config.fhir.update_create, UpdateCreate::Off);
+    assert!(config.validation.packages.is_empty() && config.validation.package_cache.is_none());
+    assert_eq!(config.validation.ca_core, CaCore::Enforce);
+    assert_eq!(config.validation.unknown_profile, UnknownProfile::Warn);
     assert!(config.database.url.is_none() && config.context.resource_types.is_none());
 }
 
@@ -56,6 +59,11 @@ fn a_wrong_type_is_named_with_file_line_and_key() {
         ("[context]\n\nttl = \"12 parsecs\"", "sofa.toml:3: context.ttl: "),
         ("[context]\nttl = 12", "sofa.toml:2: context.ttl: invalid type: integer"),
         ("[server]\nlisten = \"here\"", "sofa.toml:2: server.listen: invalid socket address"),
+        ("[validation]\nca_core = \"maybe\"", "sofa.toml:2: validation.ca_core: unknown variant `maybe`"),
+        (
+            "[validation]\nunknown_profile = \"ignore\"",
+            "sofa.toml:2: validation.unknown_profile: unknown variant `ignore`",
+        ),
         ("[fhir]\nupdate_create = \"maybe\"", "sofa.toml:2: fhir.update_create: unknown variant `maybe`"),
         ("[delivery]\nallowed_hosts = [1]", "sofa.toml:2: delivery.allowed_hosts[0]: invalid type"),
         ("[server]\nlisten = ", "sofa.toml:2: not valid TOML"),
@@ -137,6 +145,11 @@ fn contradictions_are_refused() {
         ("[security]\nmaster_key = \"c2hvcnQ=\"", "sofa.toml:2: security.master_key: must be 32 bytes in base64"),
         ("[database]\nurl = \"postgres://x/y\"", "security.master_key: is needed when database.url is set"),
         ("[database]\nurl = \"mysql://x/y\"", "sofa.toml:2: database.url: must begin with postgres://"),
+        (
+            "[validation]\npackages = [\"a.tgz\", \"a.tgz\"]",
+            "sofa.toml:2: validation.packages: \"a.tgz\" is given twice",
+        ),
+        ("[validation]\npackages = [\"\"]", "sofa.toml:2: validation.packages: must not have an empty path"),
         ("[oauth]\ncode_ttl = \"1h\"", "sofa.toml:2: oauth.code_ttl: "),
         ("[oauth]\nsession_ttl = \"0s\"", "sofa.toml:2: oauth.session_ttl: must be longer than zero"),
         ("[context]\nresource_types = [\"patient\"]", "sofa.toml:2: context.resource_types: \"patient\""),

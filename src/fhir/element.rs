@@ -1,39 +1,18 @@
-//! R4's element table: which type each element of each type has, and a walk of a document along it.
-//!
-//! The table (`capability/r4/elements.txt`) holds one line per type, `Type|name:type[*],…`, from the snapshots of R4
-//! 4.0.1: choice elements expanded, backbone elements as types of their own (`Patient.contact`), content references
-//! resolved, `*` where the element repeats.
+//! A walk of a document along R4's table of types ([`super::definition::types`]).
 
-use std::{collections::HashMap, sync::LazyLock};
-
-use super::json::{Kind, Ref};
-
-type Fields = HashMap<&'static str, &'static str>;
-
-static TABLE: LazyLock<HashMap<&'static str, Fields>> = LazyLock::new(|| {
-    include_str!("../../capability/r4/elements.txt")
-        .lines()
-        .filter_map(|line| line.split_once('|'))
-        .map(|(name, fields)| {
-            let fields = fields.split(',').filter_map(|field| field.split_once(':'));
-            (name, fields.map(|(name, kind)| (name, kind.trim_end_matches('*'))).collect())
-        })
-        .collect()
-});
-
-/// Whether R4 has a resource, complex type or backbone element of this name.
-pub fn is_type(name: &str) -> bool {
-    TABLE.contains_key(name)
-}
+use super::{
+    definition::types::{self, Kind, TypeId, Types},
+    json::{self, Ref},
+};
 
 /// A primitive value met on a walk.
 pub struct Leaf<'a, 'd> {
     /// FHIRPath from the resource, such as `Observation.subject.reference`.
     pub path: &'a str,
     /// The type that holds the element: `Reference`, `Patient.contact`.
-    pub holder: &'a str,
-    /// The element's name in its holder.
-    pub name: &'a str,
+    pub holder: &'static str,
+    /// The element's name in its holder, as JSON has it.
+    pub name: &'static str,
     /// The element's R4 type: `string`, `uri`, `canonical`, `xhtml`.
     pub kind: &'static str,
     /// The value.
@@ -43,48 +22,57 @@ pub struct Leaf<'a, 'd> {
 /// Calls `visit` for every primitive value of `resource` whose element R4 knows; contained resources and resources in
 /// Bundles and Parameters included. The depth is bounded by the document's own limit.
 pub fn walk<'d>(resource: Ref<'d>, visit: &mut dyn FnMut(&Leaf<'_, 'd>)) {
+    let mut walk = Walk { types: types::r4(), path: String::new(), visit };
     if let Some(name) = resource.str("resourceType") {
-        let mut path = name.to_string();
-        walk_in(resource, &name, &mut path, visit);
+        walk.path.push_str(&name);
+        walk.resource(resource);
     }
 }
 
-fn walk_in<'d>(value: Ref<'d>, holder: &str, path: &mut String, visit: &mut dyn FnMut(&Leaf<'_, 'd>)) {
-    let Some(fields) = TABLE.get(holder) else { return };
-    for (name, member) in value.members() {
-        let Some(kind) = fields.get(name.as_ref()) else { continue };
-        let length = path.len();
-        path.push('.');
-        path.push_str(&name);
-        if member.kind() == Kind::Array {
-            for (index, item) in member.items().enumerate() {
-                let length = path.len();
-                path.push_str(&format!("[{index}]"));
-                walk_value(item, holder, &name, kind, path, visit);
-                path.truncate(length);
+struct Walk<'v, 'd> {
+    types: &'static Types,
+    path: String,
+    visit: &'v mut dyn FnMut(&Leaf<'_, 'd>),
+}
+
+impl<'d> Walk<'_, 'd> {
+    fn resource(&mut self, resource: Ref<'d>) {
+        let found = resource.str("resourceType").and_then(|name| self.types.resource(&name));
+        if let Some(found) = found {
+            self.members(resource, found);
+        }
+    }
+
+    fn members(&mut self, of: Ref<'d>, holder: TypeId) {
+        for (name, member) in of.members() {
+            let Some(field) = self.types.field_named(holder, &name) else { continue };
+            let field = self.types.field(field);
+            let length = self.path.len();
+            self.path.push('.');
+            self.path.push_str(&name);
+            if member.kind() == json::Kind::Array {
+                for (index, item) in member.items().enumerate() {
+                    let length = self.path.len();
+                    self.path.push_str(&format!("[{index}]"));
+                    self.value(item, field);
+                    self.path.truncate(length);
+                }
+            } else {
+                self.value(member, field);
             }
-        } else {
-            walk_value(member, holder, &name, kind, path, visit);
+            self.path.truncate(length);
         }
-        path.truncate(length);
     }
-}
 
-fn walk_value<'d>(
-    value: Ref<'d>,
-    holder: &str,
-    name: &str,
-    kind: &'static str,
-    path: &mut String,
-    visit: &mut dyn FnMut(&Leaf<'_, 'd>),
-) {
-    if value.kind() != Kind::Object {
-        visit(&Leaf { path, holder, name, kind, value });
-    } else if kind == "Resource" {
-        if let Some(inner) = value.str("resourceType") {
-            walk_in(value, &inner, path, visit);
+    fn value(&mut self, value: Ref<'d>, field: &'static types::Field) {
+        let ty = self.types.ty(field.ty);
+        if value.kind() != json::Kind::Object {
+            let holder = &self.types.ty(field.holder).name;
+            (self.visit)(&Leaf { path: &self.path, holder, name: &field.name, kind: &ty.name, value });
+        } else if ty.kind == Kind::Resource {
+            self.resource(value);
+        } else {
+            self.members(value, field.ty);
         }
-    } else {
-        walk_in(value, kind, path, visit);
     }
 }

@@ -3,6 +3,7 @@
 pub mod compartment;
 pub mod definition;
 pub mod element;
+pub mod format;
 pub mod instant;
 pub mod json;
 pub mod outcome;
@@ -12,6 +13,7 @@ pub mod resource;
 pub mod tree;
 pub mod types;
 pub mod validate;
+pub mod xhtml;
 pub mod xml;
 
 /// The base of HALO's canonical URLs.

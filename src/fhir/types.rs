@@ -1,13 +1,15 @@
 //! The resource types of R4 4.0.1 and the form of a logical id.
 
+use super::definition::types;
+
 /// Every concrete resource type of R4, sorted.
 pub fn resource_types() -> impl Iterator<Item = &'static str> {
-    include_str!("../../capability/r4/resource-types.txt").lines()
+    types::r4().resources().map(|ty| &*ty.name)
 }
 
 /// Whether `name` is a concrete R4 resource type. Case matters (FHIR R4, http.html#general).
 pub fn is_resource(name: &str) -> bool {
-    super::element::is_type(name) && resource_types().any(|known| known == name)
+    types::r4().resource(name).is_some()
 }
 
 /// Whether `id` has the form of an R4 `id`: 1 to 64 of `A-Z a-z 0-9 - .`.
@@ -46,6 +48,7 @@ mod tests {
     #[test]
     fn r4_has_146_concrete_types() {
         assert_eq!(resource_types().count(), 146);
+        assert!(resource_types().is_sorted());
         assert!(is_resource("Patient") && !is_resource("patient") && !is_resource("HumanName"));
         assert!(!is_resource("DomainResource"));
     }

@@ -81,7 +81,7 @@ pub async fn process(
     }
     match root.str("type").as_deref() {
         Some("transaction") => transaction(engine, caller, bundle, &entries, detail, status).await,
-        Some("batch") => Ok(batch(engine, caller, &entries, detail, status).await),
+        Some("batch") => batch(engine, caller, bundle, &entries, detail, status).await,
         _ => Err(fault(IssueType::Value, "the Bundle's type is transaction or batch", "Bundle.type")),
     }
 }
@@ -144,17 +144,25 @@ async fn transaction(
     Ok(response("transaction-response", &answers))
 }
 
-async fn batch(engine: &Engine, caller: &Caller, entries: &[Ref<'_>], detail: Detail, status: StatusOf<'_>) -> String {
+async fn batch(
+    engine: &Engine,
+    caller: &Caller,
+    bundle: &Resource,
+    entries: &[Ref<'_>],
+    detail: Detail,
+    status: StatusOf<'_>,
+) -> Result<String, Failure> {
+    let verdicts = validate::batch(engine, bundle, entries.len()).await?;
     let mut answers = Vec::with_capacity(entries.len());
     let full_urls: HashSet<_> = entries.iter().filter_map(|entry| entry.str("fullUrl")).collect();
-    for (index, entry) in entries.iter().enumerate() {
+    for ((index, entry), verdict) in entries.iter().enumerate().zip(verdicts) {
         let at = format!("Bundle.entry[{index}]");
-        answers.push(match alone(engine, caller, *entry, &at, &full_urls).await {
+        answers.push(match alone(engine, caller, *entry, &at, &full_urls, verdict).await {
             Ok(got) => answer(&engine.base, got, detail),
             Err(failure) => failed(&failure, status),
         });
     }
-    response("batch-response", &answers)
+    Ok(response("batch-response", &answers))
 }
 
 /// One entry of a batch: as if it had been sent alone.
@@ -164,6 +172,7 @@ async fn alone(
     entry: Ref<'_>,
     at: &str,
     full_urls: &HashSet<Cow<'_, str>>,
+    verdict: Result<Verdict, Failure>,
 ) -> Result<Got, Failure> {
     match wish(engine, caller, entry, at)? {
         Wish::Write(mut planned) => {
@@ -177,11 +186,7 @@ async fn alone(
                 let text = format!("in a batch, {found} leads nowhere: entries are independent; use a transaction");
                 return Err(fault(IssueType::Invalid, text, format!("{at}.resource")));
             }
-            let verdict = match planned.op.resource() {
-                Some(resource) => validate::one(engine, resource, Some(at)).await?,
-                None => Verdict::of_a_delete(),
-            };
-            Ok(Got::Written(Box::new(write::one(engine, caller, *planned, verdict).await?)))
+            Ok(Got::Written(Box::new(write::one(engine, caller, *planned, verdict?).await?)))
         }
         read => look(engine, caller, &read).await,
     }

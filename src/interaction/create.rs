@@ -30,6 +30,6 @@ pub async fn create(
     resource: Resource,
     condition: Option<Condition>,
 ) -> Result<Written, Failure> {
-    let verdict = validate::one(engine, &resource, None).await?;
+    let verdict = validate::one(engine, &resource).await?;
     write::one(engine, caller, Planned::alone(permit, Op::Create { resource, condition }), verdict).await
 }

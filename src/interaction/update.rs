@@ -29,7 +29,7 @@ pub async fn update(
     if_match: Option<i64>,
 ) -> Result<Written, Failure> {
     check_id(&resource, id)?;
-    let verdict = validate::one(engine, &resource, None).await?;
+    let verdict = validate::one(engine, &resource).await?;
     let op = Op::Update { id: id.to_owned(), resource, if_match };
     write::one(engine, caller, Planned::alone(permit, op), verdict).await
 }

@@ -35,28 +35,40 @@ impl Verdict {
     }
 }
 
-/// Checks one resource; `at` is the FHIRPath of the Bundle entry it stands in.
-pub async fn one(engine: &Engine, resource: &Resource, at: Option<&str>) -> Result<Verdict, Failure> {
-    let mut issues = issues(engine, resource, None).await?;
-    if let Some(at) = at {
-        issues = issues.into_iter().map(|issue| placed(issue, at)).collect();
-    }
-    Ok(Verdict { advice: vec![accepted(issues)?] })
+/// Checks one resource.
+pub async fn one(engine: &Engine, resource: &Resource) -> Result<Verdict, Failure> {
+    Ok(Verdict { advice: vec![accepted(issues(engine, resource, None).await?)?] })
 }
 
 /// Checks a transaction Bundle as a whole, so that references between its entries are understood. `writes` are the indices
 /// of the entries that are written, in the order of the writes.
 pub async fn transaction(engine: &Engine, bundle: &Resource, writes: &[usize]) -> Result<Verdict, Failure> {
     let advice = accepted(issues(engine, bundle, None).await?)?;
-    Ok(Verdict { advice: by_entry(&advice, "Bundle", writes) })
+    Ok(Verdict { advice: by_entry(advice, writes) })
+}
+
+/// Checks a batch Bundle of `count` entries: each entry has a verdict of its own. A fault of the Bundle itself fails the
+/// whole; what its invariants say of all entries together does not, for the entries are independent.
+pub async fn batch(engine: &Engine, bundle: &Resource, count: usize) -> Result<Vec<Result<Verdict, Failure>>, Failure> {
+    let mut entries = vec![Vec::new(); count];
+    let mut faults = Vec::new();
+    for issue in issues(engine, bundle, None).await? {
+        match entry_of(&issue).and_then(|index| entries.get_mut(index)) {
+            Some(entry) => entry.push(issue),
+            None if is_error(&issue) && issue.code != IssueType::Invariant => faults.push(issue),
+            None => {}
+        }
+    }
+    if let Some(outcome) = Outcome::of(faults) {
+        return Err(Failure::Unprocessable(outcome));
+    }
+    Ok(entries.into_iter().map(|issues| Ok(Verdict { advice: vec![accepted(issues)?] })).collect())
 }
 
 /// Checks a `$set-context` request: what is wrong with the request itself is 400, with a resource in it 422.
 pub async fn set_context(engine: &Engine, request: &Resource) -> Result<(), Failure> {
     let errors = issues(engine, request, None).await?.into_iter().filter(is_error);
-    let (inside, outside): (Vec<_>, Vec<_>) = errors.partition(|issue| {
-        issue.expression.as_deref().is_some_and(|path| path.contains("].resource.entry[") && path.contains("].resource."))
-    });
+    let (inside, outside): (Vec<_>, Vec<_>) = errors.partition(is_in_entry_resource);
     if let Some(outcome) = Outcome::of(outside) {
         return Err(Failure::BadRequest(outcome));
     }
@@ -131,7 +143,7 @@ pub async fn instance_level(
             let text = format!("{kind}/{id} exists already: the mode create is for POST [base]/{kind}/$validate");
             Err(Failure::bad_request(IssueType::Invalid, text))
         }
-        (_, Mode::Delete) => Ok(Issue::information(format!("{kind}/{id} may be deleted")).into()),
+        (_, Mode::Delete) => Ok(Issue::information(format!("{kind}/{id} is there and may be deleted")).into()),
         (Some(resource), _) => judged(engine, kind, resource, &question, Some(id)).await,
         (None, Mode::Update) => Err(Failure::bad_request(IssueType::Required, "the mode update needs a resource")),
         (None, _) => {
@@ -183,36 +195,39 @@ fn checked(engine: &Engine, resource: &Resource, profile: Option<&str>) -> Vec<I
 }
 
 /// The warnings, if nothing is worse; otherwise 422 with everything.
-fn accepted(issues: Vec<Issue>) -> Result<Vec<Issue>, Failure> {
+fn accepted(mut issues: Vec<Issue>) -> Result<Vec<Issue>, Failure> {
+    // dom-6 only recommends a narrative; nobody waits to hear so after every write.
+    issues.retain(|issue| !issue.text.starts_with("dom-6:"));
     if issues.iter().any(is_error) {
         return Outcome::of(issues).map_or(Ok(Vec::new()), |outcome| Err(Failure::Unprocessable(outcome)));
     }
-    // dom-6 only recommends a narrative; nobody waits to hear so after every write.
-    let told = |issue: &Issue| issue.severity == Severity::Warning && !issue.text.starts_with("dom-6:");
-    Ok(issues.into_iter().filter(told).collect())
+    Ok(issues.into_iter().filter(|issue| issue.severity == Severity::Warning).collect())
 }
 
 fn is_error(issue: &Issue) -> bool {
     issue.severity >= Severity::Error
 }
 
-/// Advice on the entries of a Bundle at `root`, by entry.
-fn by_entry(advice: &[Issue], root: &str, writes: &[usize]) -> Vec<Vec<Issue>> {
+/// Advice on the entries of a Bundle, by entry.
+fn by_entry(advice: Vec<Issue>, writes: &[usize]) -> Vec<Vec<Issue>> {
     let mut told = vec![Vec::new(); writes.len()];
     for issue in advice {
-        let path = issue.expression.as_deref().unwrap_or_default();
-        let index = path.strip_prefix(root).and_then(|rest| rest.strip_prefix(".entry[")?.split_once(']'));
-        let Some(index) = index.and_then(|(index, _)| index.parse().ok()) else { continue };
-        if let Ok(write) = writes.binary_search(&index) {
-            told[write].push(issue.clone());
+        let index = entry_of(&issue).and_then(|index| writes.binary_search(&index).ok());
+        if let Some(told) = index.and_then(|index| told.get_mut(index)) {
+            told.push(issue);
         }
     }
     told
 }
 
-/// An issue of a resource that stands in the entry `at`.
-fn placed(issue: Issue, at: &str) -> Issue {
-    let path = issue.expression.clone().unwrap_or_default();
-    let rest = path.find('.').map_or("", |dot| &path[dot..]);
-    issue.at(format!("{at}.resource{rest}"))
+/// The index of the entry of a Bundle that an issue is about.
+fn entry_of(issue: &Issue) -> Option<usize> {
+    issue.expression.as_deref()?.strip_prefix("Bundle.entry[")?.split_once(']')?.0.parse().ok()
+}
+
+/// Whether an issue is about a resource in the Bundle of a `$set-context` request.
+fn is_in_entry_resource(issue: &Issue) -> bool {
+    let path = issue.expression.as_deref().unwrap_or_default();
+    let entry = path.split_once("].resource.entry[").and_then(|(_, entry)| entry.split_once(']'));
+    entry.is_some_and(|(_, rest)| rest == ".resource" || rest.starts_with(".resource."))
 }

@@ -1,4 +1,4 @@
-//! Request bodies: the right media type, within the size limit, UTF-8.
+//! Request bodies: JSON or XML, within the size limit, UTF-8. From here on a resource is JSON.
 
 use axum::{
     body::Bytes,
@@ -7,11 +7,13 @@ use axum::{
     response::IntoResponse,
 };
 
-use super::{RestState, error::RestError, negotiate};
+use super::{RestState, error::RestError};
 use crate::{
     fhir::{
+        format::Format,
         outcome::{IssueType, Outcome},
         resource::Resource,
+        xml,
     },
     interaction::Failure,
 };
@@ -25,10 +27,12 @@ impl FromRequest<RestState> for FhirBody {
     async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.unwrap_or_default().to_owned();
-        if !negotiate::is_json(&media_type) {
-            let text = format!("this server reads application/fhir+json (R4, 4.0), not '{media_type}'");
+        let Some(format) = Format::of_content_type(&media_type) else {
+            let text = format!(
+                "this server reads application/fhir+json and application/fhir+xml (R4, 4.0, UTF-8), not '{media_type}'"
+            );
             return Err(RestError::UnsupportedMediaType(text));
-        }
+        };
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
             if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
                 RestError::TooLarge
@@ -41,7 +45,15 @@ impl FromRequest<RestState> for FhirBody {
             RestError::from(Failure::bad_request(IssueType::Structure, text))
         })?;
         let limits = state.engine.limits();
-        Resource::parse(text, &limits).map(Self).map_err(|issue| Failure::from(issue).into())
+        let resource = match format {
+            Format::Json => Resource::parse(text, &limits),
+            Format::Xml => {
+                let json = xml::read(text, &limits)
+                    .map_err(|issues| Outcome::of(issues).map_or(Failure::Internal, Failure::BadRequest))?;
+                Resource::parse(&json, &limits)
+            }
+        };
+        resource.map(Self).map_err(|issue| Failure::from(issue).into())
     }
 }
 

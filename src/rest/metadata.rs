@@ -48,7 +48,7 @@ pub fn text(engine: &Engine) -> String {
         "software": {"name": "sofa", "version": env!("CARGO_PKG_VERSION")},
         "implementation": {"description": "SMART on FHIR Accelerator", "url": base},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "json"],
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
         "implementationGuide": ["http://hl7.org/fhir/smart-app-launch/ImplementationGuide/hl7.fhir.uv.smart-app-launch"],
         "rest": [{
             "mode": "server",
@@ -104,5 +104,7 @@ fn resource(engine: &Engine, kind: &str) -> Value {
 fn profiles<'e>(engine: &'e Engine, kind: &str) -> Vec<&'e str> {
     let structures = engine.validator.registry().structures();
     let own = structures.filter(|one| one.is_constraint && one.type_name == kind && !one.url.starts_with(R4));
-    own.map(|one| &*one.url).filter(|url| *url != format!("{BACKPORT}/StructureDefinition/backport-subscription")).collect()
+    own.map(|one| &*one.url)
+        .filter(|url| *url != format!("{BACKPORT}/StructureDefinition/backport-subscription"))
+        .collect()
 }

@@ -67,7 +67,7 @@ pub fn router(base: &str, state: RestState) -> Router {
         .merge(guarded)
         .fallback(error::no_route)
         .layer(DefaultBodyLimit::max(state.engine.config.fhir.max_body_bytes))
-        .layer(middleware::from_fn(negotiate::middleware))
+        .layer(middleware::from_fn_with_state(state.clone(), negotiate::middleware))
         .with_state(state.clone());
     // Clients that append "/" to the base mean the base.
     let slash = Router::new()
@@ -75,7 +75,7 @@ pub fn router(base: &str, state: RestState) -> Router {
         .method_not_allowed_fallback(error::wrong_method)
         .layer(cors::registered_origins(state.engine.pool.clone()))
         .layer(DefaultBodyLimit::max(state.engine.config.fhir.max_body_bytes))
-        .layer(middleware::from_fn(negotiate::middleware))
+        .layer(middleware::from_fn_with_state(state.clone(), negotiate::middleware))
         .with_state(state);
     Router::new().nest(base, below).merge(slash)
 }

@@ -1,88 +1,229 @@
-//! Content negotiation (FHIR R4 http.html#mime-type): `Accept` with q-values, `_format`, and the `fhirVersion`
-//! parameter. This version speaks JSON; what asks for anything else only is told so with 406.
+//! Content negotiation (FHIR R4 http.html#mime-type): `_format`, else `Accept` by its q-values (RFC 9110 section 12.5.1),
+//! else the format of the request's body, else JSON.
+//!
+//! The routes inside speak JSON. Here, in one place for answers and errors alike, it becomes XML for those who want that.
 
 use axum::{
-    extract::Request,
-    http::{HeaderMap, Uri, header},
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use mediatype::{MediaType, MediaTypeList, Name, ReadParams};
 
-use super::error::RestError;
+use super::{RestState, error::RestError};
+use crate::fhir::{
+    format::{Format, is_r4},
+    json::Limits,
+    xml,
+};
 
-/// Refuses a request whose answer could not be read by the client.
-pub async fn middleware(request: Request, next: Next) -> Response {
-    match check(request.headers(), request.uri()) {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
+/// Parameters of the protocol, in every query; no interaction takes them for input.
+const OF_THE_PROTOCOL: [&str; 2] = ["_format", "_pretty"];
+
+/// Answers in the format that was asked for; 406 if this server has none of those.
+pub async fn middleware(State(state): State<RestState>, mut request: Request, next: Next) -> Response {
+    let body = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let body = body.and_then(Format::of_content_type);
+    let format = match wanted(request.headers(), request.uri(), body) {
+        Ok(format) => format,
+        Err(error) => return varying(error.into_response()),
+    };
+    if let Some(uri) = without_protocol(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    if format == Format::Json {
+        return varying(next.run(request).await);
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if request.method() == Method::HEAD {
+        // The headers are those of the XML document, so it is made; the body is dropped outside.
+        *request.method_mut() = Method::GET;
+    }
+    let response = next.run(request).await;
+    varying(in_xml(response, &state.engine.limits(), reads).await)
+}
+
+/// The answer in XML. A document that has no XML form is 406 to a reader; after a write it is sent as it is, for the write
+/// has happened.
+async fn in_xml(response: Response, limits: &Limits, reads: bool) -> Response {
+    if response.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != Format::Json.media_type()) {
+        return response;
+    }
+    let (status, (mut parts, body)) = (response.status(), response.into_parts());
+    // Every answer is in memory already.
+    let Ok(json) = to_bytes(body, usize::MAX).await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let written = match std::str::from_utf8(&json) {
+        Ok(text) => xml::from_json(text, limits),
+        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    };
+    match written {
+        Ok(xml) => {
+            parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Format::Xml.media_type()));
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(parts, Body::from(xml))
+        }
+        Err(not) if reads && status.is_success() => {
+            let refused = RestError::NotAcceptable(format!("{not}; ask for application/fhir+json"));
+            Box::pin(in_xml(refused.into_response(), limits, false)).await
+        }
+        Err(not) => {
+            tracing::warn!(%not, "an answer is sent in JSON instead of XML");
+            Response::from_parts(parts, Body::from(json))
+        }
     }
 }
 
-fn check(headers: &HeaderMap, uri: &Uri) -> Result<(), RestError> {
-    let asked = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-        .find(|(name, _)| name == "_format")
-        .map(|(_, value)| value.into_owned());
-    if let Some(format) = asked {
-        // In a query '+' stands for a space: application/fhir+json is often sent unescaped.
-        let format = format.replace(' ', "+");
-        return if format == "json" || is_json(&format) { Ok(()) } else { Err(not_acceptable(&format)) };
+fn varying(mut response: Response) -> Response {
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+/// The format of the answer. `body` is that of the request's body.
+fn wanted(headers: &HeaderMap, uri: &Uri, body: Option<Format>) -> Result<Format, RestError> {
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let asked = query.into_iter().find(|(name, value)| name == "_format" && !value.is_empty());
+    if let Some((_, asked)) = asked {
+        return Format::of_parameter(&asked).ok_or_else(|| not_acceptable(&asked));
     }
     let accept: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let accept = accept.join(",");
-    if accept.trim().is_empty() || accept.split(',').any(accepts_json) {
-        return Ok(());
+    let usual = body.unwrap_or(Format::Json);
+    if accept.trim().is_empty() {
+        return Ok(usual);
     }
-    Err(not_acceptable(&accept))
+    let (json, xml) = (quality(Format::Json, &accept), quality(Format::Xml, &accept));
+    match json.cmp(&xml) {
+        _ if json == 0 && xml == 0 => Err(not_acceptable(&accept)),
+        std::cmp::Ordering::Greater => Ok(Format::Json),
+        std::cmp::Ordering::Less => Ok(Format::Xml),
+        std::cmp::Ordering::Equal => Ok(usual),
+    }
 }
 
 fn not_acceptable(asked: &str) -> RestError {
-    RestError::NotAcceptable(format!("this server answers in application/fhir+json (R4, 4.0), not in {asked}"))
+    let text =
+        format!("this server answers in application/fhir+json and application/fhir+xml (R4, 4.0), not in {asked}");
+    RestError::NotAcceptable(text)
 }
 
-fn accepts_json(range: &str) -> bool {
-    let mut parts = range.split(';').map(str::trim);
-    let mime = parts.next().unwrap_or_default();
-    let refused = parts.clone().filter_map(|part| part.strip_prefix("q=")).any(|q| q.parse() == Ok(0.0_f32));
-    !refused && (matches!(mime, "*/*" | "application/*" | "text/*") || is_json(range))
+/// How much `accept` likes a format, in thousandths: what the most specific of its matching ranges says.
+fn quality(format: Format, accept: &str) -> u16 {
+    let ranges = MediaTypeList::new(accept).filter_map(Result::ok);
+    let matching = ranges.filter(is_r4).filter_map(|range| Some((specificity(format, &range)?, weight(&range))));
+    matching.max().map_or(0, |(_, weight)| weight)
 }
 
-/// Whether a media type is JSON of R4, in any of the names in use.
-pub fn is_json(media_type: &str) -> bool {
-    let mut parts = media_type.split(';').map(str::trim);
-    let mime = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let names = ["application/fhir+json", "application/json", "application/json+fhir", "text/json"];
-    let version_fits = parts
-        .filter_map(|part| part.split_once('='))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("fhirVersion"))
-        .all(|(_, version)| matches!(version.trim_matches('"'), "4.0" | "4.0.1"));
-    names.contains(&mime.as_str()) && version_fits
+fn specificity(format: Format, range: &MediaType<'_>) -> Option<u8> {
+    let essence = range.essence().to_string();
+    match essence.as_str() {
+        "*/*" => Some(0),
+        // FHIR's own types, and the generic ones that they answer to.
+        "application/*" | "text/*" => Some(1),
+        _ => (Format::named(&essence) == Some(format)).then_some(2),
+    }
+}
+
+/// `q`, in thousandths; what is no weight counts as none.
+fn weight(range: &MediaType<'_>) -> u16 {
+    let Some(q) = range.get_param(Name::new_unchecked("q")) else { return 1000 };
+    let (whole, fraction) = q.as_str().split_once('.').unwrap_or((q.as_str(), ""));
+    let thousandths = (fraction.len() <= 3).then(|| format!("{fraction:0<3}")).and_then(|text| text.parse().ok());
+    match (whole, thousandths) {
+        ("0", Some(thousandths)) => thousandths,
+        _ => 1000,
+    }
+}
+
+/// The address without the protocol's own parameters, if it has any.
+fn without_protocol(uri: &Uri) -> Option<Uri> {
+    let query = uri.query()?;
+    let of_protocol = |pair: &&str| {
+        let mut names = form_urlencoded::parse(pair.as_bytes()).map(|(name, _)| name);
+        names.next().is_some_and(|name| OF_THE_PROTOCOL.contains(&&*name))
+    };
+    query.split('&').find(of_protocol)?;
+    let kept = query.split('&').filter(|pair| !of_protocol(pair)).collect::<Vec<_>>().join("&");
+    let path = if kept.is_empty() { uri.path().to_owned() } else { format!("{}?{kept}", uri.path()) };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn asked(accept: &'static str, uri: &str, body: Option<Format>) -> Option<Format> {
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
+        wanted(&headers, &uri.parse().unwrap(), body).ok()
+    }
+
     #[test]
-    fn json_is_found_among_the_acceptable() {
-        let accepts = |accept: &'static str, uri: &str| {
-            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
-            check(&headers, &uri.parse().unwrap()).is_ok()
-        };
-        for good in
-            ["*/*", "application/json", "application/fhir+xml;q=0.9, application/fhir+json", "text/html, */*;q=0.1"]
-        {
-            assert!(accepts(good, "/Patient/1"), "{good}");
-        }
-        for bad in [
-            "application/fhir+xml",
-            "application/fhir+json;q=0",
-            "application/fhir+json; fhirVersion=4.3",
-            "text/turtle",
+    fn the_format_liked_best_is_taken() {
+        const JSON: Option<Format> = Some(Format::Json);
+        const XML: Option<Format> = Some(Format::Xml);
+        for (accept, body, format) in [
+            ("", None, JSON),
+            ("", XML, XML),
+            ("*/*", XML, XML),
+            ("*/*", None, JSON),
+            ("application/json", XML, JSON),
+            ("application/fhir+xml", None, XML),
+            ("application/fhir+xml", JSON, XML),
+            ("Application/FHIR+XML; charset=utf-8", None, XML),
+            ("text/xml", None, XML),
+            ("application/xml+fhir", None, XML),
+            ("application/fhir+xml;q=0.9, application/fhir+json", XML, JSON),
+            ("application/fhir+xml, application/fhir+json;q=0.999", JSON, XML),
+            ("application/fhir+json;q=0.1, */*;q=0.05", None, JSON),
+            ("application/fhir+json;q=0.1, */*;q=0.5", None, XML),
+            ("application/fhir+json;q=0, */*", JSON, XML),
+            ("application/fhir+json;q=0.000, application/*;q=0.001", JSON, XML),
+            ("application/fhir+json;q=0", None, None),
+            ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", None, XML),
+            ("text/html, */*;q=0.1", None, JSON),
+            ("text/html;level=\"1,2\", application/fhir+xml", None, XML),
+            ("nonsense, application/fhir+xml", None, XML),
+            ("application/fhir+xml; fhirVersion=4.0", None, XML),
+            ("application/fhir+xml; fhirVersion=5.0, application/fhir+json;q=0.1", None, JSON),
+            ("application/fhir+json; fhirVersion=4.3", None, None),
+            ("text/turtle", None, None),
+            ("text/html", None, None),
+            ("*/*;q=0", None, None),
         ] {
-            assert!(!accepts(bad, "/Patient/1"), "{bad}");
+            assert_eq!(asked(accept, "/Patient/1", body), format, "{accept} {body:?}");
         }
-        assert!(accepts("application/fhir+xml", "/Patient/1?_format=json"));
-        assert!(accepts("application/fhir+xml", "/Patient/1?_format=application/fhir+json"));
-        assert!(!accepts("application/fhir+json", "/Patient/1?_format=xml"));
+    }
+
+    #[test]
+    fn the_parameter_goes_before_the_header() {
+        for (query, format) in [
+            ("_format=json", Some(Format::Json)),
+            ("_format=xml", Some(Format::Xml)),
+            ("a=b&_format=application/fhir+xml", Some(Format::Xml)),
+            ("_format=application%2Ffhir%2Bjson", Some(Format::Json)),
+            ("_format=text/xml&_format=json", Some(Format::Xml)),
+            ("_format=", Some(Format::Xml)),
+            ("_format=ttl", None),
+            ("_format=html", None),
+        ] {
+            assert_eq!(asked("application/fhir+xml", &format!("/Patient/1?{query}"), None), format, "{query}");
+        }
+    }
+
+    #[test]
+    fn the_protocols_parameters_go_no_further() {
+        for (given, left) in [
+            ("/a?_format=xml", Some("/a")),
+            ("/a?x=%20+b&_format=xml&_pretty=true&_formats=1&y", Some("/a?x=%20+b&_formats=1&y")),
+            ("/a?%5fformat=xml", Some("/a")),
+            ("/a?x=_format", None),
+            ("/a", None),
+        ] {
+            let uri = without_protocol(&given.parse().unwrap()).map(|uri| uri.to_string());
+            assert_eq!(uri.as_deref(), left, "{given}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::{
     reply,
 };
 use crate::{
-    access::{Act, authorize},
+    access::{Act, Denied, authorize},
     context::{clear, set},
     fhir::{outcome::IssueType, resource::Resource, types},
     interaction::{
@@ -85,6 +85,11 @@ pub async fn validate_instance(
 ) -> Result<Response, RestError> {
     let asked = Asked::read(&state, &kind, inputs, body.0)?;
     let permit = authorize(&caller, Act::Read { kind: &kind, id: known(&id)? })?;
+    if asked.mode == Mode::Delete
+        && let Err(Denied(outcome)) = authorize(&caller, Act::Delete { kind: &kind })
+    {
+        return Ok(reply::outcome(StatusCode::OK, &outcome));
+    }
     let outcome = validate::instance_level(&state.engine, &permit, (&kind, &id), asked.question()).await?;
     Ok(reply::outcome(StatusCode::OK, &outcome))
 }
@@ -123,13 +128,15 @@ impl Asked {
         }
         for (index, parameter) in parameters.into_iter().enumerate() {
             let name = parameter.str("name").unwrap_or_default();
-            let value = parameter.members().find(|(key, _)| key.starts_with("value")).and_then(|(_, value)| value.as_str());
+            let value =
+                parameter.members().find(|(key, _)| key.starts_with("value")).and_then(|(_, value)| value.as_str());
             match (&*name, parameter.get("resource"), value) {
                 ("resource", Some(resource), _) => {
                     let parsed = Resource::parse(resource.raw(), &state.engine.limits());
-                    asked.resource = Some(parsed.map_err(|issue| {
-                        Failure::from(issue.at(format!("Parameters.parameter[{index}].resource")))
-                    })?);
+                    asked.resource =
+                        Some(parsed.map_err(|issue| {
+                            Failure::from(issue.at(format!("Parameters.parameter[{index}].resource")))
+                        })?);
                 }
                 (name, None, Some(value)) => asked.take(name, &value)?,
                 _ => {

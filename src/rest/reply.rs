@@ -8,19 +8,17 @@ use axum::{
 
 use super::preference::{Preference, Return};
 use crate::{
-    fhir::{instant, outcome::Outcome},
+    fhir::{format::Format, instant, outcome::Outcome},
     interaction::{
         Stored,
         write::{Fate, Written},
     },
 };
 
-/// The media type of every FHIR answer.
-pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
-
-/// A FHIR document.
+/// A FHIR document. What the client cannot read as JSON becomes XML on its way out: see [`super::negotiate`].
 pub fn json(status: StatusCode, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON))], Body::from(text)).into_response()
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(Format::Json.media_type()))], Body::from(text))
+        .into_response()
 }
 
 /// An OperationOutcome.

@@ -1,4 +1,4 @@
-//! Notification Bundles and Subscription status, as JSON text.
+//! Notification Bundles and Subscription status, as JSON text, and the same in XML.
 //!
 //! Subscriptions R5 Backport 1.2.0-ballot, R4 profiles `backport-subscription-notification-r4` and
 //! `backport-subscription-status-r4`. A resource is embedded byte for byte as it is stored, so its decimals keep their
@@ -19,7 +19,12 @@ use super::{
     request::{BACKPORT, Content},
     status::Status,
 };
-use crate::fhir::instant;
+use crate::fhir::{
+    format::Format,
+    instant,
+    json::Limits,
+    xml::{self, NotXml},
+};
 
 /// The Subscription a notification speaks for, at the moment it is made.
 #[derive(Clone, Copy, Debug)]
@@ -97,12 +102,21 @@ pub fn searchset(statuses: &[Value]) -> Value {
         let full_url = format!("urn:uuid:{}", status["id"].as_str().unwrap_or_default());
         json!({"fullUrl": full_url, "resource": status, "search": {"mode": "match"}})
     });
-    json!({
-        "resourceType": "Bundle",
-        "type": "searchset",
-        "total": statuses.len(),
-        "entry": entries.collect::<Vec<_>>(),
-    })
+    let entries: Vec<_> = entries.collect();
+    let mut bundle = json!({"resourceType": "Bundle", "type": "searchset", "total": statuses.len()});
+    // What is empty is left out (R4 json.html).
+    if !entries.is_empty() {
+        bundle["entry"] = Value::Array(entries);
+    }
+    bundle
+}
+
+/// A notification in the format of its Subscription. `limits` are those of the resources in it.
+pub fn in_format(notification: String, format: Format, limits: &Limits) -> Result<String, NotXml> {
+    match format {
+        Format::Json => Ok(notification),
+        Format::Xml => xml::from_json(&notification, limits),
+    }
 }
 
 #[derive(Serialize)]
@@ -297,6 +311,22 @@ mod tests {
         assert_eq!(parameters[3], json!({"name": "type", "valueCode": "query-event"}));
         assert_eq!(parameters[5]["part"].as_array().unwrap().len(), 3);
         assert_eq!(parameters[6]["part"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn xml_says_the_same_as_json() {
+        let body = r#"{"resourceType":"Observation","id":"o","valueQuantity":{"value":1.50}}"#;
+        let text = event_notification(&about(Content::FullResource), &[Event { body: Some(body), ..event(3) }]);
+        assert_eq!(in_format(text.clone(), Format::Json, &Limits::default()).as_ref(), Ok(&text));
+        let xml = in_format(text.clone(), Format::Xml, &Limits::default()).unwrap();
+        assert!(xml.starts_with("<Bundle xmlns=\"http://hl7.org/fhir\"><meta>"), "{xml}");
+        let json = xml::read(&xml, &Limits::default()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), serde_json::from_str::<Value>(&text).unwrap());
+        assert!(json.contains(&format!("\"resource\":{body}")));
+        let unknown = Event { body: Some(BODY), ..event(3) };
+        let text = event_notification(&about(Content::FullResource), &[unknown]);
+        let not = in_format(text, Format::Xml, &Limits::default()).unwrap_err();
+        assert_eq!(not.path, "Bundle.entry[1].resource.value.x");
     }
 
     #[test]

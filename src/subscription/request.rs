@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     fhir::{
+        format::Format,
         instant,
         json::Ref,
         outcome::{Issue, IssueType, Outcome},
@@ -59,6 +60,11 @@ impl Spec {
     /// Reads a Spec as it is stored in `subscription.spec`.
     pub fn stored(value: &serde_json::Value) -> Result<Self, serde_json::Error> {
         Self::deserialize(value)
+    }
+
+    /// The format of notifications.
+    pub fn format(&self) -> Format {
+        Format::of_content_type(&self.payload).unwrap_or(Format::Json)
     }
 
     /// How long one delivery may take: what the owner asked for, at most `cap`.
@@ -258,7 +264,7 @@ fn read_channel(reader: &mut Reader, channel: Ref<'_>, guard: &Guard) -> Option<
     }
 }
 
-/// Only what notifications can really be sent as: FHIR JSON of R4.
+/// Only what notifications can really be sent as: FHIR JSON or XML of R4.
 fn read_payload(reader: &mut Reader, channel: Ref<'_>) -> Option<String> {
     let at = "Subscription.channel.payload";
     let payload = reader.required(channel, "Subscription.channel", "payload")?;
@@ -266,16 +272,9 @@ fn read_payload(reader: &mut Reader, channel: Ref<'_>) -> Option<String> {
         return reader.fault(IssueType::Value, at, "expected a MIME type without control characters");
     }
     let mut parts = payload.split(';').map(str::trim);
-    match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-        "application/fhir+json" | "application/json" => {}
-        "application/fhir+xml" | "application/xml" | "text/xml" => {
-            let text = "expected application/fhir+json: notifications in XML come with a later version";
-            return reader.fault(IssueType::NotSupported, at, text);
-        }
-        _ => {
-            let text = format!("expected application/fhir+json, found '{payload}'");
-            return reader.fault(IssueType::NotSupported, at, text);
-        }
+    if parts.next().and_then(Format::named).is_none() {
+        let text = format!("expected application/fhir+json or application/fhir+xml, found '{payload}'");
+        return reader.fault(IssueType::NotSupported, at, text);
     }
     for parameter in parts.filter(|part| !part.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));

@@ -2,6 +2,7 @@
 //!
 //! "parse" reads JSON, "shape" adds the walk along R4's types, "validate" everything: primitives, bindings, invariants,
 //! references, CA Core+ and claimed profiles. Compare figures of one run only.
+#![allow(clippy::expect_used, reason = "the documents are the benchmark's own")]
 
 use std::{hint::black_box, time::Instant};
 
@@ -27,7 +28,8 @@ fn document(name: &str) -> String {
         "observation" => observation.to_owned(),
         _ => {
             let entry = |at: usize| {
-                let (kind, resource) = if at % 10 == 0 { ("Patient", patient) } else { ("Observation", observation) };
+                let (kind, resource) =
+                    if at.is_multiple_of(10) { ("Patient", patient) } else { ("Observation", observation) };
                 let url = format!("urn:uuid:{at:08}-0000-4000-8000-000000000000");
                 format!(r#"{{"fullUrl":"{url}","resource":{resource},"request":{{"method":"POST","url":"{kind}"}}}}"#)
             };

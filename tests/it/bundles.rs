@@ -97,7 +97,7 @@ async fn a_transaction_that_fails_leaves_no_trace() {
         "",
         "PUT",
         &format!("Organization/{existing}"),
-        Some(&json!({"resourceType": "Organization", "id": existing})),
+        Some(&json!({"resourceType": "Organization", "id": existing, "name": "stale"})),
     );
     stale["request"]["ifMatch"] = json!("W/\"7\"");
     let other = service.post("Organization", &organization("other")).await.expect(201).id();
@@ -108,7 +108,15 @@ async fn a_transaction_that_fails_leaves_no_trace() {
         bad(entry("", "POST", "Organization", None), 400),
         bad(entry("", "POST", "Foo", Some(&json!({"resourceType": "Foo"}))), 404),
         bad(entry("", "POST", "Organization", Some(&patient("wrong type"))), 400),
-        bad(entry("", "PUT", "Organization/never", Some(&json!({"resourceType": "Organization", "id": "never"}))), 405),
+        bad(
+            entry(
+                "",
+                "PUT",
+                "Organization/never",
+                Some(&json!({"resourceType": "Organization", "id": "never", "name": "n"})),
+            ),
+            405,
+        ),
         bad(entry("", "FETCH", "Organization/1", None), 400),
         bad(json!({"resource": organization("no request")}), 400),
     ] {
@@ -135,7 +143,7 @@ async fn one_identity_twice_is_refused() {
     let (server, service) = service().await;
     let id = service.post("Organization", &organization("one")).await.expect(201).id();
     let path = format!("Organization/{id}");
-    let put = entry("", "PUT", &path, Some(&json!({"resourceType": "Organization", "id": id})));
+    let put = entry("", "PUT", &path, Some(&json!({"resourceType": "Organization", "id": id, "name": "two"})));
     let delete = entry("", "DELETE", &path, None);
     for pair in [[put.clone(), put.clone()], [put.clone(), delete.clone()], [delete.clone(), delete]] {
         service.post("", &bundle("transaction", &pair)).await.expect(400).expect_outcome();

@@ -108,3 +108,115 @@ fn nobody_answers_is_not_healthy() {
     let output = run(sofa(&["healthcheck"]).env("SOFA__SERVER__LISTEN", free.to_string()), "");
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn a_package_is_compiled_to_the_same_bytes_as_the_built_in_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = folder.path().join("halo.bin");
+    let built_in = concat!(env!("CARGO_MANIFEST_DIR"), "/capability/halo");
+    let told = out(&run(&mut sofa(&["package", "compile", built_in, "--out", made.to_str().unwrap()]), ""));
+    assert!(told.starts_with("sofa.halo#"), "{told}");
+    assert_eq!(std::fs::read(made).unwrap(), std::fs::read(format!("{built_in}/package.bin")).unwrap());
+}
+
+#[test]
+fn what_is_wrong_with_a_package_is_told_and_fails_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = |dependencies: &str| {
+        let text = format!(r#"{{"name":"a","version":"1.0.0","dependencies":{{{dependencies}}}}}"#);
+        std::fs::write(folder.path().join("package.json"), text).unwrap();
+    };
+    let path = folder.path().to_str().unwrap();
+    manifest(r#""hl7.fhir.r4.core":"4.0.1","b":"2.0.0""#);
+    let checked = run(&mut sofa(&["package", "check", path]), "");
+    assert_eq!(checked.status.code(), Some(1));
+    let told = String::from_utf8(checked.stdout).unwrap();
+    assert!(told.contains("error: a#1.0.0: depends on the package b#2.0.0, which is not given"), "{told}");
+    let listed = run(sofa(&["package", "list"]).env("SOFA__VALIDATION__PACKAGES", path), "");
+    assert!(err(&listed).contains("a#1.0.0: depends on the package b#2.0.0"), "{}", err(&listed));
+    manifest(r#""hl7.fhir.r4.core":"4.0.1""#);
+    assert!(out(&run(&mut sofa(&["package", "check", path]), "")).contains("a#1.0.0: 0 structures"));
+    let listed = out(&run(sofa(&["package", "list"]).env("SOFA__VALIDATION__PACKAGES", path), ""));
+    let names: Vec<_> = listed.lines().filter_map(|line| line.split_once('#')).map(|(name, _)| name).collect();
+    assert_eq!(names, ["a", "sofa.ca-core", "sofa.halo", "hl7.fhir.r4.examples"]);
+}
+
+/// A folder with one valid and two faulty resources, in the three forms.
+fn payloads() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("a.json", r#"{"resourceType":"Patient","birthDate":"2023-02-30","nickname":"x"}"#);
+    write("b.xml", r#"<Patient xmlns="http://hl7.org/fhir"><gender value="unknown"/></Patient>"#);
+    write("c.ndjson", "{\"resourceType\":\"Patient\"}\n\n{\"resourceType\":\"Patient\",\"gender\":\"x\"}\n");
+    write("d.txt", "none of ours");
+    folder
+}
+
+#[test]
+fn files_are_validated_without_a_server() {
+    let folder = payloads();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let checked = run(&mut sofa(&["validate", "--quiet", folder.path().to_str().unwrap()]), "");
+    assert_eq!(checked.status.code(), Some(1));
+    let told = String::from_utf8(checked.stdout).unwrap();
+    let (json, lines) = (path("a.json"), path("c.ndjson"));
+    assert!(told.contains(&format!("{json}: error: Patient.birthDate: \"2023-02-30\" is no date")), "{told}");
+    assert!(told.contains(&format!("{json}: error: Patient.nickname: ")), "{told}");
+    assert!(told.contains(&format!("{lines}:3: error: Patient.gender: ")), "{told}");
+    assert!(told.ends_with("4 resources, 2 invalid\n") && !told.contains("warning"), "{told}");
+    let fine = out(&run(&mut sofa(&["validate", &path("b.xml")]), ""));
+    assert!(fine.contains("1 resources, 0 invalid") && fine.contains("warning: Patient: dom-6"), "{fine}");
+}
+
+#[test]
+fn outcomes_are_printed_as_json_a_line() {
+    let folder = payloads();
+    let checked = run(&mut sofa(&["validate", "--json", folder.path().to_str().unwrap()]), "");
+    assert_eq!(checked.status.code(), Some(1));
+    let lines: Vec<Value> =
+        String::from_utf8(checked.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    assert!(lines.iter().all(|line| line["outcome"]["resourceType"] == "OperationOutcome"));
+}
+
+#[test]
+fn profiles_of_packages_are_checked_and_unknown_ones_named() {
+    let folder = payloads();
+    let package = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(package.path().join(name), text).unwrap();
+    write("package.json", r#"{"name":"a","version":"1.0.0","fhirVersions":["4.0.1"]}"#);
+    write(
+        "StructureDefinition-p.json",
+        r#"{"resourceType":"StructureDefinition","url":"http://x/p","name":"P","status":"active","kind":"resource",
+            "abstract":false,"type":"Patient","baseDefinition":"http://hl7.org/fhir/StructureDefinition/Patient",
+            "derivation":"constraint","differential":{"element":[{"id":"Patient.name","path":"Patient.name","min":1}]}}"#,
+    );
+    let file = folder.path().join("b.xml");
+    let (file, package) = (file.to_str().unwrap(), package.path().to_str().unwrap());
+    let checked = run(&mut sofa(&["validate", "--package", package, "--profile", "http://x/p", file]), "");
+    assert_eq!(checked.status.code(), Some(1));
+    let told = String::from_utf8(checked.stdout).unwrap();
+    assert!(told.contains("error: Patient.name: expected at least 1 name, found 0 (profile http://x/p)"), "{told}");
+    let checked = run(&mut sofa(&["validate", "--profile", "http://x/p", file]), "");
+    assert!(!checked.status.success() && err(&checked).contains("the profile http://x/p is not loaded"));
+    let checked = run(&mut sofa(&["validate", "nothing-here.json"]), "");
+    assert!(!checked.status.success() && err(&checked).contains("cannot read nothing-here.json"), "{}", err(&checked));
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_without_a_package_it_was_told_of() {
+    let db = db().await;
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = r#"{"name":"a","version":"1.0.0","fhirVersions":["4.0.1"],"dependencies":{"b":"2.0.0"}}"#;
+    std::fs::write(folder.path().join("package.json"), manifest).unwrap();
+    for (package, expected) in [
+        (folder.path().to_str().unwrap(), "a#1.0.0: depends on the package b#2.0.0"),
+        ("/nowhere/x.tgz", "/nowhere/x.tgz"),
+    ] {
+        let mut serve = sofa(&["serve"]);
+        serve.env("DATABASE_URL", &db.url).env("SOFA__SECURITY__MASTER_KEY", KEY);
+        let output =
+            run(serve.env("SOFA__SERVER__LISTEN", "127.0.0.1:0").env("SOFA__VALIDATION__PACKAGES", package), "");
+        assert!(!output.status.success() && err(&output).contains(expected), "{}", err(&output));
+    }
+}

@@ -30,3 +30,15 @@ fn every_document_is_judged_as_its_line_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn a_claim_may_name_the_version_of_ca_core() {
+    let validator = Validator::new(Registry::built_in(), Options::built_in());
+    let patient = "http://fhir.infoway-inforoute.ca/cacore/StructureDefinition/patient-ca-core";
+    for known in ["", "|1.1.0", "|1.1"] {
+        assert!(validator.knows(&format!("{patient}{known}")), "{known}");
+    }
+    for unknown in ["|0.3.0", "|2", "|1.1.0-sofa.9"] {
+        assert!(!validator.knows(&format!("{patient}{unknown}")), "{unknown}");
+    }
+}

@@ -22,4 +22,6 @@ mod snapshot;
 pub mod source;
 pub mod structure;
 pub mod terminology;
+#[cfg(test)]
+mod tests;
 pub mod types;

@@ -1,6 +1,7 @@
 //! A package in compiled form: small, checked as a whole when it is opened, decoded item by item when something asks.
 //!
-//! The form: `MAGIC`, the CRC-32 of what follows, the header's length, the header, then the sections, each deflated apart.
+//! The form: `MAGIC`, the CRC-32 of what follows, the header's length deflated and inflated, the header, then the sections,
+//! each deflated apart.
 //! The header (postcard, deflated) holds the manifest, all invariants and an index of every section: what each item is
 //! called and how long it is. A section is inflated at its first use. The same definitions always give the same bytes.
 
@@ -23,9 +24,9 @@ use super::{
 };
 
 /// Changes with the form.
-const MAGIC: &[u8; 8] = b"sofapkg1";
+const MAGIC: &[u8; 8] = b"sofapkg2";
 /// What a section may inflate to, in bytes.
-const MAX_SECTION: u64 = 256 << 20;
+const MAX_SECTION: usize = 256 << 20;
 
 /// A compiled package.
 #[derive(Debug)]
@@ -118,9 +119,10 @@ impl Package {
         }
         let (length, rest) = rest.split_first_chunk::<4>().ok_or("it is cut off")?;
         let length = u32::from_le_bytes(*length) as usize;
-        let header = inflate(rest.get(..length).ok_or("it is cut off")?)?;
+        let (inflated, rest) = rest.split_first_chunk::<4>().ok_or("it is cut off")?;
+        let header = inflate(rest.get(..length).ok_or("it is cut off")?, u32::from_le_bytes(*inflated) as usize)?;
         let mut header: Header = postcard::from_bytes(&header).map_err(|error| error.to_string())?;
-        let mut at = MAGIC.len() + 8 + length;
+        let mut at = MAGIC.len() + 12 + length;
         let mut items = std::mem::take(&mut header.items).into_iter();
         let sections = header.lengths.map(|length| {
             let section = Section::new(at, length, items.next().unwrap_or_default());
@@ -207,7 +209,8 @@ impl Package {
     /// The check sum makes sure that there is nothing that cannot be decoded.
     fn item<T: DeserializeOwned>(&self, section: usize, index: usize) -> Option<T> {
         let Section { range, inflated, items } = &self.sections[section];
-        let plain = inflated.get_or_init(|| inflate(&self.bytes[range.clone()]).unwrap_or_default().into());
+        let length = items.last().map_or(0, |last| last.end);
+        let plain = inflated.get_or_init(|| inflate(&self.bytes[range.clone()], length).unwrap_or_default().into());
         postcard::from_bytes(plain.get(items.get(index)?.clone())?).ok()
     }
 }
@@ -290,8 +293,10 @@ impl Writer {
             header.lengths[section] = length(deflated.len())?;
             body.extend(deflated);
         }
-        let header = deflate(&postcard::to_stdvec(&header).map_err(|error| error.to_string())?)?;
-        let rest = [&length(header.len())?.to_le_bytes()[..], &header, &body].concat();
+        let plain = postcard::to_stdvec(&header).map_err(|error| error.to_string())?;
+        let header = deflate(&plain)?;
+        let lengths = [length(header.len())?.to_le_bytes(), length(plain.len())?.to_le_bytes()].concat();
+        let rest = [&lengths[..], &header, &body].concat();
         Ok([&MAGIC[..], &crc(&rest).to_le_bytes(), &rest].concat())
     }
 }
@@ -311,9 +316,13 @@ fn deflate(plain: &[u8]) -> Result<Vec<u8>, String> {
     encoder.write_all(plain).and_then(|()| encoder.finish()).map_err(|error| error.to_string())
 }
 
-fn inflate(deflated: &[u8]) -> Result<Vec<u8>, String> {
-    let mut plain = Vec::new();
-    DeflateDecoder::new(deflated).take(MAX_SECTION).read_to_end(&mut plain).map_err(|error| error.to_string())?;
+/// Inflates to the length given, in a buffer of that size.
+fn inflate(deflated: &[u8], length: usize) -> Result<Vec<u8>, String> {
+    if length > MAX_SECTION {
+        return Err("a section is too large".to_owned());
+    }
+    let mut plain = vec![0; length];
+    DeflateDecoder::new(deflated).read_exact(&mut plain).map_err(|error| error.to_string())?;
     Ok(plain)
 }
 

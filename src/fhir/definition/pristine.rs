@@ -70,6 +70,12 @@ const REPAIRS: [Repair; 4] = [
     },
 ];
 
+/// The keys of R4's invariants that are repaired.
+#[cfg(test)]
+pub(super) fn repaired_keys() -> impl Iterator<Item = &'static str> {
+    REPAIRS.iter().map(|repair| repair.key)
+}
+
 fn repair(structure: &mut Structure) {
     for constraint in structure.elements.iter_mut().flat_map(|one| &mut one.constraints) {
         let found = REPAIRS

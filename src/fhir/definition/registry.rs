@@ -100,7 +100,9 @@ impl<T> Index<T> {
     fn version(&self, url: &str, version: Option<&str>) -> Option<&Slot<T>> {
         let slots = self.by_url.get(url)?;
         let Some(wanted) = version else { return slots.first() };
-        let starts = |slot: &&Slot<T>| slot.version.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'));
+        // `1.1` is any 1.1; `1.1.0` is met by `1.1.0-sofa.1` where nothing else meets it.
+        let starts =
+            |slot: &&Slot<T>| slot.version.strip_prefix(wanted).is_some_and(|rest| rest.starts_with(['.', '-']));
         let is_of_package = |slot: &&Slot<T>| &*slot.package_version == wanted;
         let mut slots = slots.iter();
         slots.clone().find(|slot| &*slot.version == wanted).or_else(|| slots.clone().find(starts)).or_else(|| {
@@ -147,16 +149,18 @@ impl Registry {
 
     /// The operator's packages before the built-in ones. The error names what is missing, and who refers to it.
     pub fn with(packages: Vec<Package>) -> Result<Arc<Self>, PackageError> {
-        let count = packages.len();
-        let mut registry = Self::loose(packages);
-        registry.warnings = references::check(&registry, count)?;
-        Ok(Arc::new(registry))
+        let (registry, errors) = Self::assemble(packages);
+        errors.into_iter().next().map_or(Ok(registry), Err)
     }
 
-    /// The same, whatever is missing.
-    pub(super) fn loose(packages: Vec<Package>) -> Self {
+    /// The same, with all that is missing told.
+    pub fn assemble(packages: Vec<Package>) -> (Arc<Self>, Vec<PackageError>) {
         let count = packages.len();
-        Self::index(packages.into_iter().map(Arc::new).chain(package::built_in().iter().cloned()).collect(), count)
+        let packages = packages.into_iter().map(Arc::new).chain(package::built_in().iter().cloned());
+        let mut registry = Self::index(packages.collect(), count);
+        let found = references::check(&registry, count);
+        registry.warnings = found.warnings;
+        (Arc::new(registry), found.errors)
     }
 
     fn index(packages: Vec<Arc<Package>>, operators: usize) -> Self {
@@ -474,7 +478,8 @@ mod tests {
             let made = registry.snapshot(&format!("{}|{}", head.url, head.version));
             assert!(made.is_ok_and(|made| made.is_snapshot), "{}", head.url);
         }
-        assert_eq!(references::check(&registry, 2), Ok(Vec::new()));
+        let found = references::check(&registry, 2);
+        assert!(found.errors.is_empty() && found.warnings.is_empty(), "{:?} {:?}", found.errors, found.warnings);
     }
 
     #[test]

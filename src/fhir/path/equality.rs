@@ -10,7 +10,7 @@ use std::{
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 
 use super::{
-    item::{Item, Measure, Quantity, Value},
+    item::{Collection, Item, Measure, Quantity, Value},
     temporal::{DateTime, Time, Unit},
 };
 use crate::fhir::{
@@ -156,27 +156,12 @@ fn compare_quantities(a: &Quantity<'_>, b: &Quantity<'_>) -> Option<Ordering> {
     if a.unit == b.unit {
         return Some(a.value.cmp(&b.value));
     }
-    // A UCUM year is no calendar year (section 4.1.8.2): their quantities are neither equal nor different.
-    let is_mixed = matches!(a.unit, Measure::Calendar(_)) != matches!(b.unit, Measure::Calendar(_));
-    match (nanos(a), nanos(b)) {
-        (Some(a), Some(b)) => Some(a.cmp(&b)),
-        _ if is_mixed => None,
-        _ => Some(months(a)?.cmp(&months(b)?)),
-    }
+    Some(nanos(a)?.cmp(&nanos(b)?))
 }
 
 /// The length of a duration of days, hours and the like.
 fn nanos(one: &Quantity<'_>) -> Option<Decimal> {
     one.value.checked_mul(Decimal::from(duration(&one.unit)?.nanos()?))
-}
-
-/// The length of a duration of years or months.
-fn months(one: &Quantity<'_>) -> Option<Decimal> {
-    match duration(&one.unit)? {
-        Unit::Year => one.value.checked_mul(Decimal::from(12)),
-        Unit::Month => Some(one.value),
-        _ => None,
-    }
 }
 
 /// The duration a unit means, of the calendar or of UCUM.
@@ -188,7 +173,7 @@ pub fn duration(unit: &Measure<'_>) -> Option<Unit> {
     }
 }
 
-/// Whether two items are equivalent: case, white space, precision and order do not count.
+/// Whether two items are equivalent: case, kind of white space, precision and order do not count.
 pub fn equivalent<'d>(tree: &Tree<'d>, a: &Item<'d>, b: &Item<'d>) -> bool {
     match (a, b) {
         (Item::Element(a), Item::Element(b)) => elements_equivalent(tree, *a, *b),
@@ -250,8 +235,9 @@ fn values_equivalent(a: &Value<'_>, b: &Value<'_>) -> bool {
         Some(Common::Boolean(a, b)) => a == b,
         Some(Common::Number(a, b)) => numbers_equivalent(a, b),
         Some(Common::String(a, b)) => {
-            let words = |text: &str| text.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>();
-            words(a) == words(b)
+            // Every white space character is like every other (section 6.1.2).
+            let like = |c: char| if c.is_whitespace() { ' ' } else { c };
+            a.chars().map(like).flat_map(char::to_lowercase).eq(b.chars().map(like).flat_map(char::to_lowercase))
         }
         Some(Common::DateTime(a, b)) => a.compare(b).is_some_and(Ordering::is_eq),
         Some(Common::Time(a, b)) => a.compare(b).is_some_and(Ordering::is_eq),
@@ -287,6 +273,21 @@ impl<'d> Set<'d> {
 
     pub fn new() -> Self {
         Self { items: Vec::new(), heads: HashMap::new(), next: Vec::new(), state: RandomState::new() }
+    }
+
+    /// The set of a collection's items.
+    pub fn of(tree: &Tree<'d>, items: &Collection<'d>) -> Self {
+        let mut set = Self::new();
+        for item in items {
+            set.insert(tree, item);
+        }
+        set
+    }
+
+    /// The same set, with texts of its own.
+    pub fn into_owned(self) -> Set<'static> {
+        let items = self.items.into_iter().map(Item::into_owned).collect();
+        Set { items, heads: self.heads, next: self.next, state: self.state }
     }
 
     /// Adds an item unless an equal one is there; whether it is new.
@@ -369,8 +370,7 @@ fn hash_value(value: &Value<'_>, hasher: &mut impl Hasher) {
 
 fn hash_quantity(quantity: &Quantity<'_>, hasher: &mut impl Hasher) {
     // Durations of different units may be equal.
-    let common = nanos(quantity).or_else(|| months(quantity));
-    hash_number(common.unwrap_or(quantity.value), hasher);
+    hash_number(nanos(quantity).unwrap_or(quantity.value), hasher);
 }
 
 fn hash_number(value: Decimal, hasher: &mut impl Hasher) {

@@ -79,12 +79,21 @@ pub enum Expr {
         operator: Operator,
     },
     /// What gives the same whatever the items it is evaluated for: computed once.
-    Once {
-        slot: usize,
-        body: Box<Expr>,
-        /// Whether it stands in an argument that is evaluated for each item.
-        is_repeated: bool,
-    },
+    Once(Box<Once>),
+}
+
+/// An expression that gives the same whatever the items it is evaluated for.
+#[derive(Debug)]
+pub struct Once {
+    /// Where the machine keeps what it gives.
+    pub slot: usize,
+    pub body: Expr,
+    /// Whether it stands in an argument that is evaluated for each item.
+    pub is_repeated: bool,
+    /// Whether items are looked up in it.
+    pub is_set: bool,
+    /// Whether it gives the same for all elements of a resource: a [`Memo`](super::Memo) may keep it.
+    pub is_shared: bool,
 }
 
 /// A regular expression and its compiled form.
@@ -407,6 +416,31 @@ pub enum Step {
 }
 
 impl Expr {
+    /// The expressions that this one is made of.
+    pub fn parts_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Child { of, .. } | Self::Is { of, .. } | Self::OfType { of, .. } | Self::Negate(of) => vec![of],
+            Self::At { of, index } => vec![of, index],
+            Self::In { item, set } => vec![item, set],
+            Self::Call { of, arguments, .. } => std::iter::once(&mut **of).chain(arguments).collect(),
+            Self::Union(parts) | Self::Any(parts) | Self::All(parts) => parts.iter_mut().collect(),
+            Self::Xor(sides)
+            | Self::Implies(sides)
+            | Self::Equality { sides, .. }
+            | Self::Compare { sides, .. }
+            | Self::Arithmetic { sides, .. } => sides.iter_mut().collect(),
+            Self::Once(once) => vec![&mut once.body],
+            Self::Literal(_)
+            | Self::Nothing
+            | Self::This
+            | Self::Position
+            | Self::Total
+            | Self::Variable(_)
+            | Self::Head(_)
+            | Self::Pattern(_) => Vec::new(),
+        }
+    }
+
     /// The steps of a plain path, the first one first; `None` for anything else.
     pub fn steps(&self) -> Option<Vec<Step>> {
         let mut steps = Vec::new();

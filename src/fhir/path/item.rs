@@ -63,7 +63,7 @@ pub enum Measure<'d> {
     Calendar(Unit),
     /// A UCUM code, `1` for none.
     Ucum(Cow<'d, str>),
-    /// A unit of another system, or of none.
+    /// A unit of another code system.
     Other(Cow<'d, str>),
 }
 
@@ -134,6 +134,29 @@ impl<'d> Value<'d> {
             Self::DateTime(_) => System::DateTime,
             Self::Time(_) => System::Time,
             Self::Quantity(_) => System::Quantity,
+        }
+    }
+
+    /// The same value, with texts of its own.
+    pub fn into_owned(self) -> Value<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        match self {
+            Self::Boolean(value) => Value::Boolean(value),
+            Self::Integer(value) => Value::Integer(value),
+            Self::Decimal(value) => Value::Decimal(value),
+            Self::String(text) => Value::String(owned(text)),
+            Self::Date(value) => Value::Date(value),
+            Self::DateTime(value) => Value::DateTime(value),
+            Self::Time(value) => Value::Time(value),
+            Self::Quantity(quantity) => {
+                let Quantity { value, unit } = *quantity;
+                let unit = match unit {
+                    Measure::Calendar(unit) => Measure::Calendar(unit),
+                    Measure::Ucum(code) => Measure::Ucum(owned(code)),
+                    Measure::Other(code) => Measure::Other(owned(code)),
+                };
+                Value::Quantity(Box::new(Quantity { value, unit }))
+            }
         }
     }
 
@@ -223,7 +246,8 @@ impl<'d> Quantity<'d> {
             Some(code) if is_ucum => Unit::ucum(&code).map_or(Measure::Ucum(code), Measure::Calendar),
             Some(code) => Measure::Other(code),
             None => match tree.str(node, "unit") {
-                Some(unit) => Measure::Other(unit),
+                // Said for people only, but most say it in UCUM.
+                Some(unit) => Measure::Ucum(unit),
                 None => return Some(Self::pure(value)),
             },
         };
@@ -243,6 +267,16 @@ impl<'d> Item<'d> {
             Self::Element(node) => Value::of(tree, node)
                 .or_else(|| Quantity::of(tree, node).map(|quantity| Value::Quantity(Box::new(quantity)))),
             Self::Target(_) | Self::Type(_) => None,
+        }
+    }
+
+    /// The same item, with texts of its own.
+    pub fn into_owned(self) -> Item<'static> {
+        match self {
+            Self::Element(node) => Item::Element(node),
+            Self::Value(value) => Item::Value(value.into_owned()),
+            Self::Target(ty) => Item::Target(ty),
+            Self::Type(name) => Item::Type(name),
         }
     }
 
@@ -314,7 +348,11 @@ impl<'d> Collection<'d> {
     pub(super) fn push(&mut self, item: Item<'d>) {
         self.0 = match std::mem::take(&mut self.0) {
             Items::None => Items::One([item]),
-            Items::One([first]) => Items::Many(vec![first, item]),
+            Items::One([first]) => {
+                let mut items = Vec::with_capacity(8);
+                items.extend([first, item]);
+                Items::Many(items)
+            }
             Items::Many(mut items) => {
                 items.push(item);
                 Items::Many(items)

@@ -5,6 +5,7 @@
 //! - [`item`], [`temporal`], [`equality`]: what expressions work on.
 //! - [`eval`]: items are pushed from step to step; only what must be kept together is collected, and whoever has seen
 //!   enough says so.
+//! - [`memo`]: what evaluations over one document have in common.
 //!
 //! What is the same for every item of a loop (`%resource.descendants()…`) is computed once, membership in it is a look-up,
 //! and every item that is looked at is paid for out of a budget: an evaluation takes time in proportion to its document.
@@ -19,6 +20,8 @@
 //! - Decimals have 28 digits. Arithmetic beyond that, or beyond 32 bits for integers, gives empty.
 //! - An unknown element name is an empty path, not an error.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use time::OffsetDateTime;
 
 use super::tree::{Node, Tree};
@@ -28,6 +31,7 @@ mod eval;
 mod expr;
 mod item;
 mod lex;
+mod memo;
 mod names;
 mod parse;
 mod temporal;
@@ -35,6 +39,7 @@ mod temporal;
 pub use eval::EvalError;
 pub use expr::Step;
 pub use item::{Collection, Item, Measure, Quantity, System, TypeName, Value};
+pub use memo::Memo;
 pub use temporal::{Date, DateTime, Precision, Time, Unit};
 
 /// Why a text is no expression.
@@ -51,8 +56,14 @@ pub struct ParseError {
 pub struct Expression {
     text: Box<str>,
     expr: expr::Expr,
+    /// How many [`expr::Once`] it has.
     slots: usize,
+    /// Its own, for [`Memo`].
+    number: u64,
 }
+
+/// The next expression's number.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// What an expression may ask of its surroundings.
 pub trait Hooks {
@@ -87,6 +98,8 @@ pub struct Scope<'t, 'd> {
     pub hooks: Option<&'t dyn Hooks>,
     /// `%name` for other names than the standard's.
     pub variables: &'t [(&'t str, Collection<'d>)],
+    /// What other evaluations over the same tree have found out: for whoever evaluates many.
+    pub memo: Option<&'t Memo>,
 }
 
 impl<'t, 'd> Scope<'t, 'd> {
@@ -97,7 +110,7 @@ impl<'t, 'd> Scope<'t, 'd> {
         let is_contained = tree.field(resource).is_some_and(|field| &*field.name == "contained");
         let root = tree.parent(resource).filter(|_| is_contained).map_or(resource, |parent| tree.resource_of(parent));
         let budget = 10_000 + 256 * tree.len() as u64 + tree.doc().text().len() as u64;
-        Self { tree, focus, resource, root, budget, now: None, hooks: None, variables: &[] }
+        Self { tree, focus, resource, root, budget, now: None, hooks: None, variables: &[], memo: None }
     }
 
     /// The same with another focus in the same resource.
@@ -111,7 +124,7 @@ impl Expression {
     /// Compiles an expression.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let (expr, slots) = parse::parse(text)?;
-        Ok(Self { text: text.into(), expr, slots })
+        Ok(Self { text: text.into(), expr, slots, number: NUMBER.fetch_add(1, Ordering::Relaxed) })
     }
 
     /// As it was written.
@@ -121,13 +134,13 @@ impl Expression {
 
     /// The items it gives.
     pub fn evaluate<'a>(&'a self, scope: &Scope<'_, 'a>) -> Result<Collection<'a>, EvalError> {
-        eval::Machine::new(scope, self.slots).evaluate(&self.expr)
+        eval::Machine::new(scope, self).evaluate(&self.expr)
     }
 
     /// What it says as a condition: `None` for nothing, a boolean as it is, `true` for any other single item
     /// (FHIRPath N1 section 4.5). Several items are an error.
     pub fn test(&self, scope: &Scope<'_, '_>) -> Result<Option<bool>, EvalError> {
-        eval::Machine::new(scope, self.slots).test(&self.expr)
+        eval::Machine::new(scope, self).test(&self.expr)
     }
 
     /// The steps of a plain path such as a slicing discriminator; `None` for anything else.

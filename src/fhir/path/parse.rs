@@ -4,7 +4,7 @@ use std::{borrow::Cow, sync::OnceLock};
 
 use super::{
     ParseError,
-    expr::{Arguments, Comparison, Expr, Function, Operator, Pattern, TypeTest, Variable},
+    expr::{Arguments, Comparison, Expr, Function, Once, Operator, Pattern, TypeTest, Variable},
     item::{Measure, Quantity, System, UCUM, Value},
     lex::{Lexer, Token},
     names::Name,
@@ -106,14 +106,16 @@ impl<'t> Parser<'t> {
     fn once(&mut self, part: Part, is_repeated: bool) -> Part {
         let is_cheap = matches!(
             part.expr,
-            Expr::Literal(_) | Expr::Nothing | Expr::Variable(_) | Expr::Pattern(_) | Expr::Once { .. }
+            Expr::Literal(_) | Expr::Nothing | Expr::Variable(_) | Expr::Pattern(_) | Expr::Once(_)
         );
         if !part.is_fixed || is_cheap {
             return part;
         }
         let slot = self.slots;
         self.slots += 1;
-        Part { expr: Expr::Once { slot, body: Box::new(part.expr), is_repeated }, ..part }
+        let mut body = part.expr;
+        let is_shared = is_shared(&mut body);
+        Part { expr: Expr::Once(Box::new(Once { slot, body, is_repeated, is_set: false, is_shared })), ..part }
     }
 
     fn expression(&mut self, least: u8) -> Result<Part, ParseError> {
@@ -197,6 +199,12 @@ impl<'t> Parser<'t> {
             ("and", left) => Err(Expr::All(vec![left, right.expr])),
             (_, left) => Err(pair(name, left, right.expr)),
         };
+        let chained = chained.map_err(|mut expr| {
+            if let Expr::In { set, .. } = &mut expr {
+                searched(set);
+            }
+            expr
+        });
         match chained {
             Ok(expr) => Ok(Part { expr, depth: left.depth.max(right.depth + 1), is_fixed }),
             Err(expr) => self.over(expr, depth, is_fixed),
@@ -311,13 +319,16 @@ impl<'t> Parser<'t> {
             Token::Word(word @ ("div" | "mod" | "and" | "or" | "xor" | "implies")) => {
                 return Err(self.error(&format!("a value or a path rather than '{word}'")));
             }
-            Token::Word(word) if word.starts_with(|first: char| first.is_ascii_uppercase()) => {
-                if let Some(ty) = r4().named(word) {
-                    self.advance()?;
-                    return Ok(Part::leaf(Expr::Head(ty)));
-                }
-            }
             _ => {}
+        }
+        let name = match &self.token {
+            Token::Word(word) => word,
+            Token::Quoted(name) => &**name,
+            _ => "",
+        };
+        if let Some(ty) = r4().named(name).filter(|_| name.starts_with(|first: char| first.is_ascii_uppercase())) {
+            self.advance()?;
+            return Ok(Part::leaf(Expr::Head(ty)));
         }
         self.step(Part::leaf(Expr::This))
     }
@@ -397,7 +408,13 @@ impl<'t> Parser<'t> {
             let text = if function == Function::MatchesFull { format!("^(?:{text})$") } else { text.to_string() };
             *pattern = Expr::Pattern(Box::new(Pattern { text: text.into(), compiled: OnceLock::new() }));
         }
-        let expr = Expr::Call { function, of: Box::new(of.expr), arguments: compiled };
+        let mut input = of.expr;
+        match function {
+            Function::Intersect | Function::Exclude | Function::SubsetOf => compiled.iter_mut().for_each(searched),
+            Function::SupersetOf => searched(&mut input),
+            _ => {}
+        }
+        let expr = Expr::Call { function, of: Box::new(input), arguments: compiled };
         self.over(expr, depth, is_fixed)
     }
 
@@ -418,7 +435,9 @@ impl<'t> Parser<'t> {
         }
         let fhir = if namespace.as_deref() == Some("System") { None } else { r4().named(&name) };
         let system = if namespace.as_deref() == Some("FHIR") { None } else { System::named(&name) };
-        if fhir.is_none() && system.is_none() {
+        // `System.Patient` is well formed: nothing is of that type.
+        let is_known = fhir.is_some() || system.is_some() || (namespace.is_some() && r4().named(&name).is_some());
+        if !is_known {
             return Err(ParseError { message: format!("'{name}' is no type of R4 or FHIRPath"), at: self.at });
         }
         Ok(TypeTest { fhir, system, converts: is_operator && namespace.is_none() })
@@ -435,36 +454,30 @@ impl<'t> Parser<'t> {
 
 /// Marks what is kept inside `expr` as evaluated for each item.
 fn repeat(expr: &mut Expr) {
-    match expr {
-        Expr::Once { is_repeated, .. } => *is_repeated = true,
-        Expr::Child { of, .. } | Expr::Is { of, .. } | Expr::OfType { of, .. } | Expr::Negate(of) => repeat(of),
-        Expr::At { of, index } => {
-            repeat(of);
-            repeat(index);
-        }
-        Expr::In { item, set } => {
-            repeat(item);
-            repeat(set);
-        }
-        Expr::Call { of, arguments, .. } => {
-            repeat(of);
-            arguments.iter_mut().for_each(repeat);
-        }
-        Expr::Union(parts) | Expr::Any(parts) | Expr::All(parts) => parts.iter_mut().for_each(repeat),
-        Expr::Xor(sides)
-        | Expr::Implies(sides)
-        | Expr::Equality { sides, .. }
-        | Expr::Compare { sides, .. }
-        | Expr::Arithmetic { sides, .. } => sides.iter_mut().for_each(repeat),
-        Expr::Literal(_)
-        | Expr::Nothing
-        | Expr::This
-        | Expr::Position
-        | Expr::Total
-        | Expr::Variable(_)
-        | Expr::Head(_)
-        | Expr::Pattern(_) => {}
+    if let Expr::Once(once) = expr {
+        once.is_repeated = true;
+        return;
     }
+    expr.parts_mut().into_iter().for_each(repeat);
+}
+
+/// Marks a set that items are looked up in.
+fn searched(expr: &mut Expr) {
+    match expr {
+        Expr::Once(once) => once.is_set = true,
+        Expr::Union(parts) => parts.iter_mut().for_each(searched),
+        _ => {}
+    }
+}
+
+/// Whether an expression gives the same for all elements of a resource.
+fn is_shared(expr: &mut Expr) -> bool {
+    let is_own = match expr {
+        Expr::Variable(Variable::Context | Variable::Named(_)) => true,
+        Expr::Call { function, .. } => matches!(function, Function::Now | Function::Today | Function::TimeOfDay),
+        _ => false,
+    };
+    !is_own && expr.parts_mut().into_iter().all(is_shared)
 }
 
 fn pair(name: &str, left: Expr, right: Expr) -> Expr {

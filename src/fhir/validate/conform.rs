@@ -12,7 +12,6 @@ use crate::fhir::{
     instant,
     json::{Kind, Ref},
     outcome::{Issue, IssueType},
-    path::Scope,
     tree::Node,
 };
 
@@ -100,9 +99,7 @@ impl Run<'_, '_, '_> {
         {
             self.binding(node, ty, binding);
         }
-        for invariant in &rule.invariants {
-            invariant.check(tree, node, &mut self.report);
-        }
+        self.invariants(node, &rule.invariants);
         self.limits(node, rule, profile);
         for child in &rule.children {
             self.element(node, child, profile);
@@ -262,7 +259,7 @@ impl Run<'_, '_, '_> {
         let (tree, types) = (self.tree, self.tree.types());
         let Some(holder) = tree.parent(node) else { return };
         if profile.contexts.is_empty() || profile.contexts.iter().any(|context| self.is_context(holder, context)) {
-            let scope = Scope::new(tree, node);
+            let scope = self.scope(node);
             let fails = profile.context_invariants.iter().any(|one| one.test(&scope) == Ok(Some(false)));
             if fails {
                 let text =

@@ -1,11 +1,14 @@
 //! The walk of R4's own rules over a document: cardinality, primitives, bindings, references, invariants.
 
-use super::{Run, primitive, xhtml};
+use std::sync::Arc;
+
+use super::{Run, invariant::Invariant, primitive};
 use crate::fhir::{
     definition::types::{FieldId, Primitive, TypeId},
     json::Ref,
     outcome::{Issue, IssueType},
     tree::Node,
+    xhtml,
 };
 
 impl Run<'_, '_, '_> {
@@ -35,9 +38,7 @@ impl Run<'_, '_, '_> {
                 self.report.add(issue.at(tree.path_to(node, element)));
             }
         }
-        for invariant in &plan.invariants {
-            invariant.check(tree, node, &mut self.report);
-        }
+        self.invariants(node, &plan.invariants);
         let mut list: Option<(FieldId, u32)> = None;
         for child in tree.children(node) {
             let Some(field) = tree.field_id(child) else { continue };
@@ -50,6 +51,17 @@ impl Run<'_, '_, '_> {
         }
         if ty == types.known.extension {
             self.extension(node);
+        }
+    }
+
+    /// Evaluates invariants at an element.
+    pub(super) fn invariants(&mut self, node: Node, invariants: &[Arc<Invariant>]) {
+        if invariants.is_empty() {
+            return;
+        }
+        let scope = self.scope(node);
+        for invariant in invariants {
+            invariant.check(&scope, &mut self.report);
         }
     }
 
@@ -79,9 +91,7 @@ impl Run<'_, '_, '_> {
         if let Some(binding) = &plan.binding {
             self.binding(node, described.ty, binding);
         }
-        for invariant in &plan.invariants {
-            invariant.check(tree, node, &mut self.report);
-        }
+        self.invariants(node, &plan.invariants);
         self.length(node, described.max_length);
         if !described.profiles.is_empty() {
             self.any_profile(node, &described.profiles);

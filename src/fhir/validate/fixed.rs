@@ -29,7 +29,9 @@ impl Wanted {
 
     /// Whether an element is, or contains, this. The element's own value, extensions of primitives left aside.
     pub fn fits(&self, value: Option<Ref<'_>>) -> bool {
-        value.is_some_and(|value| if self.is_pattern { contains(value, self.root()) } else { equals(value, self.root()) })
+        value.is_some_and(
+            |value| if self.is_pattern { contains(value, self.root()) } else { equals(value, self.root()) },
+        )
     }
 }
 

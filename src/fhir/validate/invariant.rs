@@ -10,7 +10,6 @@ use crate::fhir::{
     definition::structure::Constraint,
     outcome::{Issue, IssueType, Severity},
     path::{Expression, Scope},
-    tree::{Node, Tree},
 };
 
 /// What the walk checks without FHIRPath.
@@ -41,8 +40,8 @@ pub(super) struct Compiler {
 }
 
 impl Compiler {
-    /// The invariants that are to be evaluated. One whose FHIRPath cannot be read is an error of its package, which
-    /// `sofa package check` names; here it is left out.
+    /// The invariants that are to be evaluated. One whose FHIRPath cannot be read is left out here: it is told when
+    /// its package is loaded.
     pub fn compile<'c>(&mut self, constraints: impl IntoIterator<Item = &'c Arc<Constraint>>) -> Vec<Arc<Invariant>> {
         let wanted = constraints.into_iter().filter(|one| !NATIVE.contains(&one.key.as_str()));
         wanted.filter_map(|one| self.one(one)).collect()
@@ -71,9 +70,10 @@ impl Invariant {
         &self.key
     }
 
-    /// Evaluates at an element.
-    pub fn check(&self, tree: &Tree<'_>, node: Node, report: &mut Report) {
-        match self.expression.test(&Scope::new(tree, node)) {
+    /// Evaluates at the scope's focus.
+    pub fn check(&self, scope: &Scope<'_, '_>, report: &mut Report) {
+        let (tree, node) = (scope.tree, scope.focus);
+        match self.expression.test(scope) {
             Ok(Some(true)) => {}
             Ok(None) if !self.is_strict => {}
             Ok(Some(false) | None) => {

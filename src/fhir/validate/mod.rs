@@ -5,7 +5,7 @@
 //! |---|---|
 //! | arrays, objects, `_` siblings, unknown elements, choices | `tree`, `shape` |
 //! | cardinality, ele-1, ext-1, lengths | `element` |
-//! | primitives; narrative | `primitive`, `xhtml` |
+//! | primitives; narrative | `primitive`, [`super::xhtml`] |
 //! | value sets | `binding` |
 //! | reference targets, contained resources, ref-1, dom-3 | `reference` |
 //! | Bundles | `bundle` |
@@ -28,7 +28,6 @@ mod reference;
 mod report;
 mod shape;
 mod slicing;
-pub mod xhtml;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -40,9 +39,15 @@ use profile::Profile;
 use reference::Inside;
 use report::Report;
 
+use time::OffsetDateTime;
+
 use super::{
-    definition::{registry::Registry, types::TypeId},
+    definition::{
+        registry::Registry,
+        types::{R4, TypeId},
+    },
     outcome::{Issue, IssueType},
+    path::{Expression, Memo, Scope},
     tree::{Node, Tree},
 };
 
@@ -62,8 +67,11 @@ pub enum Enforcement {
     Off,
 }
 
+/// Tells the time.
+pub type Now = Arc<dyn Fn() -> OffsetDateTime + Send + Sync>;
+
 /// What the deployment decides.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Options {
     /// For the profiles that belong to types (CA Core+).
     pub type_profiles: Enforcement,
@@ -71,6 +79,8 @@ pub struct Options {
     pub reject_unknown_profiles: bool,
     /// Profiles that belong to types: type and canonical.
     pub profiles: Vec<(String, String)>,
+    /// For invariants that ask for `now()` or `today()`; without it they cannot be evaluated.
+    pub now: Option<Now>,
 }
 
 impl Options {
@@ -109,7 +119,8 @@ impl Validator {
 
     /// As [`Validator::check`], and against the profiles with these canonicals, whether the resource claims them or not.
     pub fn check_against<C: AsRef<str>>(&self, tree: &Tree<'_>, canonicals: &[C]) -> Vec<Issue> {
-        let mut run = Run::new(self, tree);
+        let memo = Memo::default();
+        let mut run = Run::new(self, tree, &memo);
         shape::check(tree, &mut run.report);
         run.resource(tree.root());
         for canonical in canonicals.iter().map(AsRef::as_ref) {
@@ -124,6 +135,25 @@ impl Validator {
             }
         }
         run.report.finish()
+    }
+
+    /// The invariants of packages that are not checked because their FHIRPath cannot be read: profile, element, key and why.
+    pub fn unreadable(registry: &Registry) -> Vec<String> {
+        let profiles = registry.structures().filter(|one| !one.url.starts_with(R4));
+        let mut told = Vec::new();
+        let mut known = HashSet::new();
+        for profile in profiles.filter_map(|one| registry.structure(&format!("{}|{}", one.url, one.version))) {
+            for (element, constraint) in profile.elements.iter().flat_map(|e| e.constraints.iter().map(move |c| (e, c)))
+            {
+                let Some(text) = constraint.expression.as_deref() else { continue };
+                if known.insert(text.to_owned())
+                    && let Err(error) = Expression::parse(text)
+                {
+                    told.push(format!("{}: {}: invariant {}: {error}", profile.url, element.id, constraint.key));
+                }
+            }
+        }
+        told
     }
 
     /// The definitions it works with.
@@ -165,13 +195,17 @@ struct Run<'v, 't, 'd> {
     /// The same, of trials whose issues nobody reads.
     tried: HashMap<(Node, u32), bool>,
     is_trial: bool,
+    /// What FHIRPath found out about the whole document.
+    memo: &'t Memo,
+    now: Option<OffsetDateTime>,
     /// Trials inside one another.
     followed: usize,
 }
 
 impl<'v, 't, 'd> Run<'v, 't, 'd> {
-    fn new(validator: &'v Validator, tree: &'t Tree<'d>) -> Self {
+    fn new(validator: &'v Validator, tree: &'t Tree<'d>, memo: &'t Memo) -> Self {
         let (met, tried) = (HashMap::new(), HashMap::new());
+        let now = validator.options.now.as_ref().map(|now| now());
         Self {
             validator,
             tree,
@@ -181,7 +215,14 @@ impl<'v, 't, 'd> Run<'v, 't, 'd> {
             tried,
             is_trial: false,
             followed: 0,
+            memo,
+            now,
         }
+    }
+
+    /// What an invariant at `node` is evaluated in.
+    fn scope(&self, node: Node) -> Scope<'t, 'd> {
+        Scope { memo: Some(self.memo), now: self.now, ..Scope::new(self.tree, node) }
     }
 
     /// Checks a resource against the profile of its type and the profiles it claims.

@@ -70,10 +70,12 @@ impl FieldPlan {
     fn of(types: &'static Types, id: FieldId, compiler: &mut Compiler) -> Self {
         let field = types.field(id);
         let inherited = &types.ty(field.ty).constraints;
-        let own = field.constraints.iter().filter(|one| {
-            !inherited.iter().any(|known| known.key == one.key && known.expression == one.expression)
-        });
-        let is_checked = |binding: &&Binding| binding.strength >= Strength::Extensible || binding.max_value_set.is_some();
+        let own = field
+            .constraints
+            .iter()
+            .filter(|one| !inherited.iter().any(|known| known.key == one.key && known.expression == one.expression));
+        let is_checked =
+            |binding: &&Binding| binding.strength >= Strength::Extensible || binding.max_value_set.is_some();
         let targets: Vec<_> =
             field.targets.iter().filter_map(|url| url.strip_prefix(R4)).filter_map(|name| types.named(name)).collect();
         Self {

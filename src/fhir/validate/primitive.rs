@@ -62,7 +62,9 @@ fn text(primitive: Primitive, text: &str) -> Result<(), Cow<'static, str>> {
             let rest = date(text.as_bytes());
             (rest.is_some_and(|(rest, _)| rest.is_empty()), "a date that exists: YYYY, YYYY-MM or YYYY-MM-DD")
         }
-        Primitive::DateTime => (is_date_time(text), "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone"),
+        Primitive::DateTime => {
+            (is_date_time(text), "YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm:ss with a time zone")
+        }
         Primitive::Instant => (is_instant(text), "YYYY-MM-DDThh:mm:ss with a time zone"),
         Primitive::Time => (time(text.as_bytes()).is_some_and(<[u8]>::is_empty), "a time of day: hh:mm:ss"),
         // XHTML has rules of its own; the others are no strings.
@@ -104,7 +106,9 @@ fn is_oid(text: &str) -> bool {
     let mut arcs = rest.split('.');
     matches!(arcs.next(), Some("0" | "1" | "2"))
         && rest.contains('.')
-        && arcs.all(|arc| arc == "0" || (!arc.is_empty() && !arc.starts_with('0') && arc.bytes().all(|b| b.is_ascii_digit())))
+        && arcs.all(|arc| {
+            arc == "0" || (!arc.is_empty() && !arc.starts_with('0') && arc.bytes().all(|b| b.is_ascii_digit()))
+        })
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -218,28 +222,73 @@ mod tests {
             (Primitive::Decimal, &["0", "-1.50", "1e-7", "12345678901234567890.1"], &["\"1\"", "true"]),
             (Primitive::String, &["\"a b\"", "\" \\n\"", "\"é\""], &["\"\"", "\"\\u0001\"", "1"]),
             (Primitive::Markdown, &["\"# a\\n\"", "\" \""], &["\"\"", "\"\\u0008\""]),
-            (Primitive::Code, &["\"a\"", "\"a b\"", "\"é x\""], &["\" a\"", "\"a \"", "\"a  b\"", "\"a\\t\\tb\"", "\"\"", "\"é \""]),
+            (
+                Primitive::Code,
+                &["\"a\"", "\"a b\"", "\"é x\""],
+                &["\" a\"", "\"a \"", "\"a  b\"", "\"a\\t\\tb\"", "\"\"", "\"é \""],
+            ),
             (Primitive::Uri, &["\"urn:x\"", "\"http://a/b?c#d\"", "\"x\""], &["\"a b\"", "\"a\\n\"", "\"\""]),
             (Primitive::Id, &["\"a-1.B\""], &["\"a_b\"", "\"\"", "\"a b\""]),
-            (Primitive::Oid, &["\"urn:oid:1.2.840\"", "\"urn:oid:0.0\""], &["\"1.2\"", "\"urn:oid:3.1\"", "\"urn:oid:1.02\"", "\"urn:oid:1\"", "\"urn:oid:1.\""]),
+            (
+                Primitive::Oid,
+                &["\"urn:oid:1.2.840\"", "\"urn:oid:0.0\""],
+                &["\"1.2\"", "\"urn:oid:3.1\"", "\"urn:oid:1.02\"", "\"urn:oid:1\"", "\"urn:oid:1.\""],
+            ),
             (
                 Primitive::Uuid,
                 &["\"urn:uuid:c757873d-ec9a-4326-a141-556f43239520\""],
-                &["\"c757873d-ec9a-4326-a141-556f43239520\"", "\"urn:uuid:C757873D-EC9A-4326-A141-556F43239520\"", "\"urn:uuid:x\""],
+                &[
+                    "\"c757873d-ec9a-4326-a141-556f43239520\"",
+                    "\"urn:uuid:C757873D-EC9A-4326-A141-556F43239520\"",
+                    "\"urn:uuid:x\"",
+                ],
             ),
-            (Primitive::Base64Binary, &["\"YWJj\"", "\"YW Jj\\nYWI=\"", "\"YQ==\""], &["\"YWJ\"", "\"=YWJ\"", "\"YW=j\"", "\"Y===\"", "\"YW-_\"", "\" \""]),
+            (
+                Primitive::Base64Binary,
+                &["\"YWJj\"", "\"YW Jj\\nYWI=\"", "\"YQ==\""],
+                &["\"YWJ\"", "\"=YWJ\"", "\"YW=j\"", "\"Y===\"", "\"YW-_\"", "\" \""],
+            ),
             (
                 Primitive::Date,
                 &["\"2024\"", "\"2024-02\"", "\"2024-02-29\"", "\"0001-01-01\""],
-                &["\"2023-02-29\"", "\"2023-02-30\"", "\"2023-13\"", "\"2023-1\"", "\"0000\"", "\"23\"", "\"2023-01-01T00:00:00Z\"", "\"2023-\""],
+                &[
+                    "\"2023-02-29\"",
+                    "\"2023-02-30\"",
+                    "\"2023-13\"",
+                    "\"2023-1\"",
+                    "\"0000\"",
+                    "\"23\"",
+                    "\"2023-01-01T00:00:00Z\"",
+                    "\"2023-\"",
+                ],
             ),
             (
                 Primitive::DateTime,
-                &["\"2024\"", "\"2024-02-29T23:59:60Z\"", "\"2024-02-29T00:00:00.123+14:00\"", "\"2024-02-29T00:00:00-13:59\""],
-                &["\"2024-02-29T24:00:00Z\"", "\"2024-02-29T10:00:00\"", "\"2024-02-29T10:00Z\"", "\"2024-02T10:00:00Z\"", "\"2024-02-29T00:00:00+14:01\"", "\"2024-02-29T00:00:00.Z\""],
+                &[
+                    "\"2024\"",
+                    "\"2024-02-29T23:59:60Z\"",
+                    "\"2024-02-29T00:00:00.123+14:00\"",
+                    "\"2024-02-29T00:00:00-13:59\"",
+                ],
+                &[
+                    "\"2024-02-29T24:00:00Z\"",
+                    "\"2024-02-29T10:00:00\"",
+                    "\"2024-02-29T10:00Z\"",
+                    "\"2024-02T10:00:00Z\"",
+                    "\"2024-02-29T00:00:00+14:01\"",
+                    "\"2024-02-29T00:00:00.Z\"",
+                ],
             ),
-            (Primitive::Instant, &["\"2015-02-07T13:28:17.239+02:00\""], &["\"2015-02-07\"", "\"2015-02-07T13:28:17\"", "\"2015-02-07 13:28:17Z\""]),
-            (Primitive::Time, &["\"13:28:17\"", "\"00:00:00.5\""], &["\"13:28\"", "\"24:00:00\"", "\"13:28:17Z\"", "\"1:28:17\""]),
+            (
+                Primitive::Instant,
+                &["\"2015-02-07T13:28:17.239+02:00\""],
+                &["\"2015-02-07\"", "\"2015-02-07T13:28:17\"", "\"2015-02-07 13:28:17Z\""],
+            ),
+            (
+                Primitive::Time,
+                &["\"13:28:17\"", "\"00:00:00.5\""],
+                &["\"13:28\"", "\"24:00:00\"", "\"13:28:17Z\"", "\"1:28:17\""],
+            ),
             (Primitive::Canonical, &["\"http://a|1.0#x\""], &["\"a b\""]),
         ];
         for (primitive, good, bad) in cases {

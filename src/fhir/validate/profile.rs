@@ -119,7 +119,8 @@ impl Profile {
 fn contexts(structure: &Structure) -> Vec<structure::Context> {
     let name = structure.url.strip_prefix(R4);
     let wider = WIDER.iter().filter(|(extension, _)| name == Some(*extension));
-    let wider = wider.map(|(_, place)| structure::Context { kind: "element".to_owned(), expression: (*place).to_owned() });
+    let wider =
+        wider.map(|(_, place)| structure::Context { kind: "element".to_owned(), expression: (*place).to_owned() });
     structure.contexts.iter().cloned().chain(wider).collect()
 }
 
@@ -194,11 +195,7 @@ impl Build<'_> {
         let mut rules: Vec<Rule> = Vec::new();
         for child in &draft.children {
             let bases = self.bases(parents, child.name);
-            let rule = if bases.is_empty() {
-                self.typed_child(child, parents)
-            } else {
-                Some(self.rule(child, &bases))
-            };
+            let rule = if bases.is_empty() { self.typed_child(child, parents) } else { Some(self.rule(child, &bases)) };
             rules.extend(rule.filter(Rule::demands));
         }
         rules
@@ -257,10 +254,13 @@ impl Build<'_> {
         let most = bases.iter().all(|base| base.max_value.is_none());
         Rule {
             types: self.allowed(element, own, bases),
-            wanted: [element.fixed.as_ref().and_then(Wanted::fixed), element.pattern.as_ref().and_then(Wanted::pattern)]
-                .into_iter()
-                .flatten()
-                .collect(),
+            wanted: [
+                element.fixed.as_ref().and_then(Wanted::fixed),
+                element.pattern.as_ref().and_then(Wanted::pattern),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             least: element.min_value.clone().filter(|_| least),
             most: element.max_value.clone().filter(|_| most),
             max_length: element.max_length.filter(|most| bases.iter().any(|base| base.max_length != Some(*most))),

@@ -94,7 +94,8 @@ impl Build<'_> {
         for slice in &draft.slices {
             let mut rule = self.slice_rule(slice, bases);
             rule.invariants.retain(|one| said.iter().all(|said| said.key != one.key()));
-            let matchers: Option<Vec<_>> = discriminators.iter().map(|one| self.matcher(one, slice, own)).collect();
+            let own = narrowed(self, slice, own.to_vec());
+            let matchers: Option<Vec<_>> = discriminators.iter().map(|one| self.matcher(one, slice, &own)).collect();
             slices.push(Slice {
                 name: slice.slice_name.into(),
                 matchers: matchers.unwrap_or_default(),

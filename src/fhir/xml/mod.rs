@@ -13,6 +13,22 @@ mod xhtml;
 pub use read::read;
 pub use write::{NotXml, write};
 
+use super::{
+    json::{Doc, Limits},
+    tree::Tree,
+};
+
+/// What may stand around a resource in an answer or notification of this server: `Parameters`, and a `Bundle` in it.
+const ENVELOPE: usize = 8;
+
+/// The XML form of JSON text that this server holds. `limits` are those of the resources inside.
+pub fn from_json(text: &str, limits: &Limits) -> Result<String, NotXml> {
+    let limits = Limits { depth: limits.depth + ENVELOPE };
+    let doc =
+        Doc::parse(text, &limits).map_err(|error| NotXml { path: "Resource".to_owned(), reason: error.message })?;
+    write(&Tree::of_resource(&doc))
+}
+
 /// The namespace of all elements but the narrative's.
 pub const FHIR: &str = "http://hl7.org/fhir";
 /// The namespace of narrative.

@@ -110,6 +110,10 @@ impl<'t> Scanner<'t> {
         if let Some(at) = forbidden_character(text) {
             return Err(Broken::new(at, "expected no control characters"));
         }
+        // The reader below would pass over a second mark without counting it.
+        if text.starts_with('\u{feff}') {
+            return Err(Broken::new(0, "expected one byte order mark at most"));
+        }
         let mut reader = Reader::from_str(text);
         reader.config_mut().check_comments = true;
         Ok(Self { text, reader, depth: 0, bindings: Vec::new(), attributes: Vec::new(), at: 0 })
@@ -132,7 +136,7 @@ impl<'t> Scanner<'t> {
 
     /// The text between two places.
     pub fn slice(&self, from: usize, to: usize) -> &'t str {
-        &self.text[from..to]
+        self.text.get(from..to).unwrap_or_default()
     }
 
     /// The attributes of the last start tag, without namespace declarations.

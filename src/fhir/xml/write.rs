@@ -4,7 +4,7 @@ use super::{FHIR, attribute::is_xml_character, xhtml};
 use crate::fhir::{
     definition::types::{Field, Kind, Primitive},
     json,
-    tree::{Node, Tree},
+    tree::{Fault, Node, Tree},
 };
 
 /// Why a document has no XML form.
@@ -20,12 +20,27 @@ pub struct NotXml {
 /// strings with characters that XML does not know, and narrative that is not well-formed.
 pub fn write(tree: &Tree<'_>) -> Result<String, NotXml> {
     if let Some(found) = tree.faults().first() {
-        let reason = format!("it does not have the shape that R4 gives it ({:?})", found.fault);
-        return Err(NotXml { path: tree.path_to(found.node, &found.member), reason });
+        return Err(NotXml { path: tree.path_to(found.node, &found.member), reason: said(&found.fault).to_owned() });
     }
     let mut writing = Writing { tree, out: String::with_capacity(tree.doc().text().len() * 3 / 2), order: Vec::new() };
     writing.resource(tree.root(), &format!(" xmlns=\"{FHIR}\""))?;
     Ok(writing.out)
+}
+
+fn said(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::UnknownElement { .. } => "its type has no such element",
+        Fault::ExpectedArray | Fault::UnexpectedArray | Fault::NestedArray => {
+            "it repeats where R4 does not, or not where it does"
+        }
+        Fault::ExpectedObject | Fault::UnexpectedObject => {
+            "it is an object where R4 has a value, or a value where it has an object"
+        }
+        Fault::Empty | Fault::Null => "it has no content",
+        Fault::UnexpectedShadow { .. } => "it is no primitive",
+        Fault::ChoiceTwice { .. } => "there is another of its types",
+        Fault::NoResourceType | Fault::UnknownResource { .. } => "it is no resource of R4",
+    }
 }
 
 struct Writing<'a, 'd> {

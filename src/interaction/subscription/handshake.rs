@@ -101,5 +101,9 @@ async fn deliver(engine: &Engine, row: &Row) -> Result<Delivery, Failure> {
     };
     let time = spec.timeout(engine.config.delivery.timeout);
     let target = Target::new(&spec, &headers);
-    Ok(rest_hook::send(&engine.outbound, &target, notification::handshake(&about), time).await)
+    let body = match notification::in_format(notification::handshake(&about), spec.format(), &engine.limits()) {
+        Ok(body) => body,
+        Err(not) => return Ok(Delivery::NeverSent { reason: not.to_string() }),
+    };
+    Ok(rest_hook::send(&engine.outbound, &target, body, time).await)
 }

@@ -48,6 +48,11 @@ pub(super) async fn send(engine: &Engine, subscriber: &Subscriber, batch: &[&Loa
         notification: id::new_uuid(),
     };
     let body = notification::event_notification(&about, &events);
+    let body = match notification::in_format(body, spec.format(), &engine.limits()) {
+        Ok(body) => body,
+        // No attempt would succeed, so the change is refused, as by the PoC itself.
+        Err(not) => return Delivery::Refused { status: 422, text: Some(not.to_string()) },
+    };
     let time = spec.timeout(engine.config.delivery.timeout);
     let deadline = Instant::now() + time;
     let mut pauses = ExponentialBuilder::default()

@@ -6,6 +6,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use crate::{
+    fhir::{json::Limits, xml},
     outbound::{Answer, Client, Failed},
     subscription::{delivery::Delivery, header::Headers, request::Spec},
 };
@@ -45,9 +46,14 @@ pub async fn send(client: &Client, target: &Target, body: String, timeout: Durat
     }
 }
 
-/// What the receiver's OperationOutcome says to people.
+/// What the receiver's OperationOutcome, in JSON or XML, says to people.
 fn outcome_text(answer: &Answer) -> Option<String> {
-    let outcome: Value = serde_json::from_slice(&answer.body).ok()?;
+    let outcome: Value = match serde_json::from_slice(&answer.body) {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            serde_json::from_str(&xml::read(std::str::from_utf8(&answer.body).ok()?, &Limits::default()).ok()?).ok()?
+        }
+    };
     if outcome["resourceType"] != "OperationOutcome" {
         return None;
     }
@@ -69,7 +75,11 @@ mod tests {
     fn the_receivers_own_words_are_kept() {
         let outcome = r#"{"resourceType":"OperationOutcome","issue":[{"details":{"text":"locked"}},{"diagnostics":"by Dr X"},{}]}"#;
         assert_eq!(text_of(outcome).as_deref(), Some("locked; by Dr X"));
-        for other in ["", "no", "{}", r#"{"resourceType":"OperationOutcome"}"#, r#"{"issue":[{"diagnostics":"x"}]}"#] {
+        let outcome = r#"<?xml version="1.0"?><OperationOutcome xmlns="http://hl7.org/fhir"><issue><details><text value="locked"/></details></issue><issue><diagnostics value="by &quot;Dr X&quot;"/></issue></OperationOutcome>"#;
+        assert_eq!(text_of(outcome).as_deref(), Some("locked; by \"Dr X\""));
+        for other in
+            ["", "no", "{}", "<html/>", r#"{"resourceType":"OperationOutcome"}"#, r#"{"issue":[{"diagnostics":"x"}]}"#]
+        {
             assert_eq!(text_of(other), None, "{other}");
         }
     }

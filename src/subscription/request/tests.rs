@@ -137,7 +137,8 @@ fn every_fault_is_refused_at_its_element() {
         ("/channel/endpoint", json!("https://127.0.0.1/"), endpoint),
         ("/channel/payload", json!(null), payload),
         ("/channel/payload", json!("text/bogus"), payload),
-        ("/channel/payload", json!("application/fhir+xml"), payload),
+        ("/channel/payload", json!("text/turtle"), payload),
+        ("/channel/payload", json!("application/fhir+xml; fhirVersion=5.0"), payload),
         ("/channel/payload", json!("application/fhir+json; fhirVersion=4.3"), payload),
         ("/channel/payload", json!("application/fhir+json; q=1"), payload),
         ("/channel/payload", json!("application/fhir+json;\r\n"), payload),
@@ -187,7 +188,7 @@ fn every_extension_is_checked() {
 fn all_faults_are_told_together_and_no_header_value_among_them() {
     let mut bad = with("/channel/header", json!(["Host: secret", "X: secret\n"]));
     bad["criteria"] = json!("unknown");
-    bad["channel"]["payload"] = json!("application/fhir+xml");
+    bad["channel"]["payload"] = json!("text/turtle");
     let outcome = read(&bad).unwrap_err();
     assert_eq!(outcome.issues().count(), 4);
     assert!(!outcome.to_json().to_string().contains("secret"));
@@ -200,7 +201,14 @@ fn payloads_that_name_what_they_do_not_show_are_accepted_with_advice() {
         let request = read(&with("/channel/_payload", level)).unwrap();
         assert_eq!(request.advice.len(), 1);
     }
-    for mime in ["application/json", "application/fhir+json; fhirVersion=4.0", "application/fhir+json;charset=UTF-8"] {
-        assert_eq!(read(&with("/channel/payload", json!(mime))).unwrap().spec.payload, mime);
+    for (mime, format) in [
+        ("application/json", Format::Json),
+        ("application/fhir+json; fhirVersion=4.0", Format::Json),
+        ("application/fhir+json;charset=UTF-8", Format::Json),
+        ("application/fhir+xml", Format::Xml),
+        ("text/xml; charset=utf-8", Format::Xml),
+    ] {
+        let spec = read(&with("/channel/payload", json!(mime))).unwrap().spec;
+        assert_eq!((&*spec.payload, spec.format()), (mime, format));
     }
 }

@@ -5,6 +5,8 @@ use std::time::Instant;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use super::conformance::assert_conforms;
+
 /// Status, headers and body of an answer, and the moment it was complete.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -31,6 +33,10 @@ impl Answer {
     pub async fn read(asked: String, response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap_or_else(|error| panic!("{asked}: body: {error}"));
+        let is_fhir = headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/fhir+"));
+        if is_fhir && !text.is_empty() {
+            assert_conforms(&asked, &text);
+        }
         Self { asked, status, headers, text, at: Instant::now() }
     }
 

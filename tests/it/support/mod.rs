@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod app;
 pub mod browser;
+pub mod conformance;
 pub mod db;
 pub mod form;
 pub mod key;

@@ -20,6 +20,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::conformance::assert_conforms;
+
 /// How long a test waits for something that must happen, before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -28,7 +30,7 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 pub enum Behaviour {
     /// 200 without a body.
     Accept,
-    /// A complete answer of this status, with this body as FHIR JSON.
+    /// A complete answer of this status, with this body as FHIR JSON or XML.
     Answer(u16, String),
     /// No answer, until the behaviour is changed; then that one is followed.
     Hang,
@@ -175,7 +177,11 @@ impl Receiver {
 
     /// Everything received so far.
     pub fn received(&self) -> Vec<Received> {
-        self.shared.log.borrow().clone()
+        let received = self.shared.log.borrow().clone();
+        for one in received.iter().filter(|one| one.body.is_object()) {
+            assert_conforms("a notification", &one.text);
+        }
+        received
     }
 
     /// The event notifications received so far.
@@ -239,7 +245,7 @@ async fn answer(
     text: String,
 ) -> Response {
     let mut usual = shared.usual.subscribe();
-    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    let body = read(&text).unwrap_or(Value::Null);
     let received = Received { at: Instant::now(), headers, text, body, acknowledged: false };
     let known = is_known(&shared.log.borrow(), &received);
     let place = record(&shared, received);
@@ -262,7 +268,17 @@ async fn answer(
     if status.is_success() {
         shared.log.send_modify(|log| log[place].acknowledged = true);
     }
-    (status, [(header::CONTENT_TYPE, "application/fhir+json")], body).into_response()
+    let kind = if body.starts_with('<') { "application/fhir+xml" } else { "application/fhir+json" };
+    (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// A notification in either format.
+fn read(text: &str) -> Option<Value> {
+    if text.starts_with('<') {
+        let json = sofa::fhir::xml::read(text, &sofa::fhir::json::Limits::default()).ok()?;
+        return serde_json::from_str(&json).ok();
+    }
+    serde_json::from_str(text).ok()
 }
 
 /// What a PoC has acknowledged once it acknowledges again: it has the change.

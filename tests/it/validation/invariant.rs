@@ -122,6 +122,7 @@ fn of_timings() {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 #[test]
 fn of_clinical_resources() {
     let verified = r#""verificationStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification","code":"CODE"}]}"#;
@@ -234,6 +235,7 @@ fn of_clinical_resources() {
     ]);
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 #[test]
 fn of_administrative_resources() {
     let slot = r#""start":"2020-01-01T10:00:00Z","end":"2020-01-01T11:00:00Z""#;

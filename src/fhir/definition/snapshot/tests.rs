@@ -23,7 +23,7 @@ fn registry(profiles: &[String]) -> std::sync::Arc<Registry> {
     let files = profiles.iter().enumerate().map(|(at, text)| (format!("{at}.json"), text.as_str()));
     let files = files.chain([("package.json".to_owned(), MANIFEST)]);
     let definitions = Definitions::from_files(files.map(|(name, text)| (name, text.as_bytes().to_vec()))).unwrap();
-    std::sync::Arc::new(Registry::loose(vec![definitions.package().unwrap()]))
+    Registry::assemble(vec![definitions.package().unwrap()]).0
 }
 
 fn snapshot(kind: &str, elements: &str) -> Result<Structure, String> {

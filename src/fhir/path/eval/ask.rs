@@ -93,6 +93,9 @@ impl<'a> Machine<'_, 'a> {
 
     /// One primitive that has a value (fhirpath.html#functions).
     fn has_value(&self, of: &'a Expr, frame: Frame<'_, 'a>) -> Answer {
+        if let (Expr::This, [item]) = (of, frame.focus) {
+            return Ok(Some(self.holds_value(item)));
+        }
         let (mut count, mut has_value) = (0, false);
         let flow = self.each(of, frame, &mut |item| {
             count += 1;

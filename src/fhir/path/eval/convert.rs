@@ -82,10 +82,7 @@ fn convert(value: Value<'_>, to: System) -> Option<Value<'_>> {
         },
         System::Date => match value {
             Value::DateTime(at) => Some(Value::Date(at.date())),
-            Value::String(text) => {
-                let read = Date::parse(&text).or_else(|| DateTime::parse(&text).map(DateTime::date));
-                read.map(Value::Date)
-            }
+            Value::String(text) => Date::parse(&text).map(Value::Date),
             _ => None,
         },
         System::DateTime => match value {

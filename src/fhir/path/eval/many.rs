@@ -28,12 +28,12 @@ impl<'a> Machine<'_, 'a> {
             (Function::First, []) => self.take(of, 1, frame, sink),
             (Function::Tail, []) => self.skip(of, 1, frame, sink),
             (Function::Skip, [count]) => {
-                let count = self.integer(count, frame, "skip()")?.unwrap_or_default();
-                self.skip(of, count, frame, sink)
+                let count = self.integer(count, frame, "skip()")?;
+                count.map_or(Ok(()), |count| self.skip(of, count, frame, sink))
             }
             (Function::Take, [count]) => {
-                let count = self.integer(count, frame, "take()")?.unwrap_or_default();
-                self.take(of, count, frame, sink)
+                let count = self.integer(count, frame, "take()")?;
+                count.map_or(Ok(()), |count| self.take(of, count, frame, sink))
             }
             (Function::Distinct, []) => {
                 let mut seen = Set::new();
@@ -172,7 +172,9 @@ impl<'a> Machine<'_, 'a> {
         frame: Frame<'_, 'a>,
         sink: &mut dyn FnMut(Item<'a>, bool) -> Flow,
     ) -> Flow {
-        if let Expr::Once { is_repeated: true, .. } = other {
+        if let Expr::Once(once) = other
+            && self.is_kept(once)
+        {
             return self.each(of, frame, &mut |item| {
                 let is_in = self.is_among(&item, other, frame)?;
                 sink(item, is_in)
@@ -232,7 +234,8 @@ impl<'a> Machine<'_, 'a> {
     /// Everything below an element, each before what is in it.
     fn descendants(&self, item: &Item<'a>, sink: &mut Sink<'_, 'a>) -> Flow {
         let Item::Element(top) = item else { return Ok(()) };
-        let mut open = vec![self.tree.children(*top)];
+        let mut open = Vec::with_capacity(16);
+        open.push(self.tree.children(*top));
         while let Some(last) = open.last_mut() {
             let Some(node) = last.next() else {
                 open.pop();

@@ -149,7 +149,8 @@ fn of_decimals<'a>(a: Decimal, b: Decimal, operator: Operator) -> Option<Value<'
         Operator::Add => a.checked_add(b),
         Operator::Subtract => a.checked_sub(b),
         Operator::Multiply => a.checked_mul(b),
-        Operator::Divide => a.checked_div(b),
+        // Decimals have steps of 10^-8 (section 4.1.4); what cannot be written out is cut there.
+        Operator::Divide => a.checked_div(b).map(|found| if found.scale() > 8 { found.round_dp(8) } else { found }),
         Operator::Mod => a.checked_rem(b),
         Operator::Div => return a.checked_div(b)?.trunc().to_i32().map(Value::Integer),
         Operator::Concatenate => None,

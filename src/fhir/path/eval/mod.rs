@@ -2,16 +2,17 @@
 //! [`Stop::Enough`], which ends the steps below it and is caught by whoever set the sink up.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, RefCell},
     rc::Rc,
     slice,
 };
 
 use super::{
-    Scope,
+    Expression, Scope,
     equality::{Set, equal},
-    expr::{Expr, TypeTest, Variable},
+    expr::{Expr, Once, TypeTest, Variable},
     item::{Collection, Item, System, Value},
+    memo::Kept,
     names::{self, Name},
 };
 use crate::fhir::{
@@ -83,19 +84,13 @@ impl<'f, 'a> Frame<'f, 'a> {
     }
 }
 
-/// What is computed once.
-struct Kept<'a> {
-    items: Collection<'a>,
-    set: OnceCell<Set<'a>>,
-}
-
 /// One evaluation.
 pub struct Machine<'m, 'a> {
     scope: &'m Scope<'m, 'a>,
     tree: &'m Tree<'a>,
     names: &'static [Name],
     budget: Cell<u64>,
-    slots: usize,
+    expression: &'m Expression,
     kept: RefCell<Vec<Option<Rc<Kept<'a>>>>>,
 }
 
@@ -108,9 +103,9 @@ fn ended(flow: Flow, by_own_sink: bool) -> Flow {
 }
 
 impl<'m, 'a> Machine<'m, 'a> {
-    pub fn new(scope: &'m Scope<'m, 'a>, slots: usize) -> Self {
+    pub fn new(scope: &'m Scope<'m, 'a>, expression: &'m Expression) -> Self {
         let kept = RefCell::new(Vec::new());
-        Self { scope, tree: scope.tree, names: names::of_fields(), budget: Cell::new(scope.budget), slots, kept }
+        Self { scope, tree: scope.tree, names: names::of_fields(), budget: Cell::new(scope.budget), expression, kept }
     }
 
     pub fn evaluate(&self, expr: &'a Expr) -> Result<Collection<'a>, EvalError> {
@@ -150,7 +145,7 @@ impl<'m, 'a> Machine<'m, 'a> {
                 self.each(of, frame, &mut |item| if self.is(&item, *test) { sink(item) } else { Ok(()) })
             }
             Expr::Union(parts) => self.union(parts, frame, sink),
-            Expr::Once { slot, body, is_repeated } => self.each_kept(*slot, body, *is_repeated, frame, sink),
+            Expr::Once(once) => self.each_kept(once, frame, sink),
             Expr::Variable(Variable::Named(name)) => self.variable(name, sink),
             Expr::At { of, index } => self.item_at(of, index, frame, sink),
             Expr::Call { function, of, arguments } if function.is_many() => {
@@ -220,7 +215,7 @@ impl<'m, 'a> Machine<'m, 'a> {
             }
             Expr::In { item, set } => self.is_in(item, set, frame),
             Expr::Is { of, test } => Ok(self.one(of, frame)?.map(|item| self.is(&item, *test))),
-            Expr::Once { .. } => {
+            Expr::Once(_) => {
                 let mut found = None;
                 self.each(expr, frame, &mut |item| match found {
                     None => {
@@ -308,13 +303,15 @@ impl<'m, 'a> Machine<'m, 'a> {
     }
 
     fn named(&self, node: Node, name: Name, sink: &mut Sink<'_, 'a>) -> Flow {
+        let mut steps = 0;
         for child in self.tree.children(node) {
-            self.spend(1)?;
+            steps += 1;
             if self.name(child) == Some(name) {
+                self.spend(std::mem::take(&mut steps))?;
                 sink(Item::Element(child))?;
             }
         }
-        Ok(())
+        self.spend(steps)
     }
 
     /// The parts of items that are no elements.
@@ -357,29 +354,42 @@ impl<'m, 'a> Machine<'m, 'a> {
     }
 
     /// What is computed once: now, if it was not before.
-    fn kept(&self, slot: usize, body: &'a Expr, frame: Frame<'_, 'a>) -> Result<Rc<Kept<'a>>, Stop> {
-        if let Some(Some(kept)) = self.kept.borrow().get(slot) {
+    fn kept(&self, once: &'a Once, frame: Frame<'_, 'a>) -> Result<Rc<Kept<'a>>, Stop> {
+        if let Some(Some(kept)) = self.kept.borrow().get(once.slot) {
             return Ok(Rc::clone(kept));
         }
-        let kept = Rc::new(Kept { items: self.collect(body, frame)?, set: OnceCell::new() });
+        let kept = match self.scope.memo.filter(|_| once.is_shared) {
+            None => Rc::new(self.keep(once, frame)?),
+            Some(memo) => {
+                let key = (self.expression.number, once.slot, self.scope.resource, self.scope.root);
+                match memo.kept(&key) {
+                    Some(kept) => kept,
+                    None => memo.keep(key, self.keep(once, frame)?.into_owned()),
+                }
+            }
+        };
         let mut slots = self.kept.borrow_mut();
-        slots.resize(self.slots, None);
-        slots[slot] = Some(Rc::clone(&kept));
+        slots.resize(self.expression.slots, None);
+        slots[once.slot] = Some(Rc::clone(&kept));
         Ok(kept)
     }
 
-    fn each_kept(
-        &self,
-        slot: usize,
-        body: &'a Expr,
-        is_repeated: bool,
-        frame: Frame<'_, 'a>,
-        sink: &mut Sink<'_, 'a>,
-    ) -> Flow {
-        if !is_repeated {
-            return self.each(body, frame, sink);
+    fn keep(&self, once: &'a Once, frame: Frame<'_, 'a>) -> Result<Kept<'a>, Stop> {
+        let items = self.collect(&once.body, frame)?;
+        let set = once.is_set.then(|| Set::of(self.tree, &items));
+        Ok(Kept { items, set })
+    }
+
+    /// Whether it pays to keep what an expression gives.
+    fn is_kept(&self, once: &Once) -> bool {
+        once.is_repeated || (once.is_shared && self.scope.memo.is_some())
+    }
+
+    fn each_kept(&self, once: &'a Once, frame: Frame<'_, 'a>, sink: &mut Sink<'_, 'a>) -> Flow {
+        if !self.is_kept(once) {
+            return self.each(&once.body, frame, sink);
         }
-        let kept = self.kept(slot, body, frame)?;
+        let kept = self.kept(once, frame)?;
         for item in &kept.items {
             self.spend(1)?;
             sink(item.clone())?;
@@ -389,11 +399,12 @@ impl<'m, 'a> Machine<'m, 'a> {
 
     /// Whether an item equals one of those that an expression gives.
     fn is_among(&self, item: &Item<'a>, set: &'a Expr, frame: Frame<'_, 'a>) -> Result<bool, Stop> {
-        if let Expr::Once { slot, body, is_repeated: true } = set {
-            let kept = self.kept(*slot, body, frame)?;
-            let set = kept.set.get_or_init(|| self.set_of(&kept.items));
+        if let Expr::Once(once) = set
+            && self.is_kept(once)
+        {
+            let kept = self.kept(once, frame)?;
             self.spend(1)?;
-            return Ok(set.contains(self.tree, item));
+            return Ok(kept.set.as_ref().is_some_and(|set| set.contains(self.tree, item)));
         }
         if let Expr::Union(parts) = set {
             for part in parts {
@@ -410,14 +421,6 @@ impl<'m, 'a> Machine<'m, 'a> {
         });
         ended(flow, is_found)?;
         Ok(is_found)
-    }
-
-    fn set_of(&self, items: &Collection<'a>) -> Set<'a> {
-        let mut set = Set::new();
-        for item in items {
-            set.insert(self.tree, item);
-        }
-        set
     }
 
     /// Whether an item is of a type.
@@ -437,8 +440,9 @@ impl<'m, 'a> Machine<'m, 'a> {
 }
 
 /// Whether [`Machine::boolean`] knows how to evaluate it.
-const fn is_boolean(expr: &Expr) -> bool {
+fn is_boolean(expr: &Expr) -> bool {
     match expr {
+        Expr::Once(once) => is_boolean(&once.body),
         Expr::Call { function, .. } => function.is_boolean(),
         Expr::Any(_)
         | Expr::All(_)

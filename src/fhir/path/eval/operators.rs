@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{EvalError, Frame, Item, Machine, Stop};
+use super::{EvalError, Frame, Item, Machine, Stop, is_boolean};
 use crate::fhir::path::{
     equality::{all_equivalent, compare, equal},
     expr::{Comparison, Expr},
@@ -48,6 +48,10 @@ impl<'a> Machine<'_, 'a> {
         right: &'a Expr,
         frame: Frame<'_, 'a>,
     ) -> Result<Option<bool>, Stop> {
+        if is_boolean(left) && is_boolean(right) {
+            let (left, right) = (self.boolean(left, frame)?, self.boolean(right, frame)?);
+            return Ok(left.zip(right).map(|(left, right)| left == right));
+        }
         let left = self.collect(left, frame)?;
         if left.is_empty() {
             return Ok(None);
@@ -90,10 +94,10 @@ impl<'a> Machine<'_, 'a> {
         frame: Frame<'_, 'a>,
     ) -> Result<Option<bool>, Stop> {
         let (Some(left), Some(right)) = (self.one(left, frame)?, self.one(right, frame)?) else { return Ok(None) };
-        let (Some(a), Some(b)) = (self.comparable(&left)?, self.comparable(&right)?) else { return Ok(None) };
-        let Ok(order) = compare(&a, &b) else {
-            let found = format!("{} and {}", self.described(&left), self.described(&right));
-            return Err(EvalError::Type { what: "a comparison", found }.into());
+        let order = if let (Item::Value(Value::Integer(a)), Item::Value(Value::Integer(b))) = (&left, &right) {
+            Some(a.cmp(b))
+        } else {
+            self.order(&left, &right)?
         };
         Ok(order.map(|order| match operator {
             Comparison::Less => order == Ordering::Less,
@@ -101,6 +105,14 @@ impl<'a> Machine<'_, 'a> {
             Comparison::Greater => order == Ordering::Greater,
             Comparison::GreaterOrEqual => order != Ordering::Less,
         }))
+    }
+
+    fn order(&self, left: &Item<'a>, right: &Item<'a>) -> Result<Option<Ordering>, Stop> {
+        let (Some(a), Some(b)) = (self.comparable(left)?, self.comparable(right)?) else { return Ok(None) };
+        compare(&a, &b).map_err(|()| {
+            let found = format!("{} and {}", self.described(left), self.described(right));
+            EvalError::Type { what: "a comparison", found }.into()
+        })
     }
 
     /// The value of an item that is compared; `None` for an element without one.

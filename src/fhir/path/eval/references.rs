@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{Flow, Item, Machine, Sink};
+use super::{Flow, Item, Machine, Sink, Stop};
 use crate::fhir::{
     definition::types::{R4, TypeId},
-    path::item::Value,
+    path::{item::Value, memo::Resources},
     tree::Node,
 };
 
@@ -40,17 +40,40 @@ impl<'a> Machine<'_, 'a> {
         if id.is_empty() {
             return sink(Item::Element(container));
         }
-        for child in self.tree.named(container, "contained") {
+        let listed = |child: Node| Some((self.tree.str(child, "id")?, child));
+        let found = self.among(container, id, self.tree.named(container, "contained").filter_map(listed))?;
+        found.map_or(Ok(()), |node| sink(Item::Element(node)))
+    }
+
+    /// The resource that one of the names of `listed` means; the first of several. A memo keeps the list.
+    fn among(
+        &self,
+        of: Node,
+        name: &str,
+        listed: impl Iterator<Item = (Cow<'a, str>, Node)>,
+    ) -> Result<Option<Node>, Stop> {
+        if let Some(memo) = self.scope.memo {
+            let by_name = memo.resources(of, || {
+                let mut by_name = Resources::new();
+                for (name, node) in listed {
+                    by_name.entry(name.into()).or_insert(node);
+                }
+                by_name
+            });
             self.spend(1)?;
-            if self.tree.str(child, "id").as_deref() == Some(id) {
-                return sink(Item::Element(child));
+            return Ok(by_name.get(name).copied());
+        }
+        for (known, node) in listed {
+            self.spend(1)?;
+            if known == name {
+                return Ok(Some(node));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The resource in one of the Bundles around `from` that this reference leads to.
-    fn bundled(&self, from: Node, reference: &str) -> Result<Option<Node>, super::Stop> {
+    fn bundled(&self, from: Node, reference: &str) -> Result<Option<Node>, Stop> {
         let plain = reference.split(['#', '|']).next().unwrap_or_default();
         let plain = plain.split_once("/_history/").map_or(plain, |(plain, _)| plain);
         let mut at = from;
@@ -75,14 +98,9 @@ impl<'a> Machine<'_, 'a> {
         self.tree.ty(node) == Some(self.tree.types().known.bundle)
     }
 
-    fn entry(&self, bundle: Node, full_url: &str) -> Result<Option<Node>, super::Stop> {
-        for entry in self.tree.named(bundle, "entry") {
-            self.spend(1)?;
-            if self.tree.str(entry, "fullUrl").as_deref() == Some(full_url) {
-                return Ok(self.tree.child(entry, "resource"));
-            }
-        }
-        Ok(None)
+    fn entry(&self, bundle: Node, full_url: &str) -> Result<Option<Node>, Stop> {
+        let listed = |entry: Node| Some((self.tree.str(entry, "fullUrl")?, self.tree.child(entry, "resource")?));
+        self.among(bundle, full_url, self.tree.named(bundle, "entry").filter_map(listed))
     }
 
     /// The type that a reference's text tells: `Patient/1`, `http://server/Patient/1/_history/2`, `Patient?name=x`.

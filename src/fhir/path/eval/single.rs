@@ -49,6 +49,22 @@ impl<'a> Machine<'_, 'a> {
 
     fn count(&self, of: &'a Expr, frame: Frame<'_, 'a>) -> Result<Item<'a>, Stop> {
         let mut count = 0_i32;
+        if let [Item::Element(node)] = frame.focus {
+            // `name.count()` and `children().count()`: nothing is pushed.
+            let wanted = match of {
+                Expr::Child { of, name, .. } if matches!(**of, Expr::This) => Some(*name),
+                Expr::Call { function: Function::Children, of, .. } if matches!(**of, Expr::This) => Some(None),
+                _ => None,
+            };
+            let is_children = matches!(of, Expr::Call { .. });
+            if let Some(name) = wanted {
+                let children = self.tree.children(*node);
+                let found =
+                    children.filter(|child| is_children || (name.is_some() && self.name(*child) == name)).count();
+                self.spend(1 + found as u64)?;
+                return Ok(Item::Value(Value::Integer(i32::try_from(found).unwrap_or(i32::MAX))));
+            }
+        }
         self.each(of, frame, &mut |_| {
             count = count.saturating_add(1);
             Ok(())

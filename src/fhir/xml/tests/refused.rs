@@ -168,6 +168,7 @@ fn all_faults_are_told_at_once_in_their_order() {
 fn what_is_not_well_formed_ends_the_reading() {
     for (xml, expected) in [
         ("", "line 1, column 1: expected an element"),
+        ("\u{feff}\u{feff}\"", "line 1, column 1: expected one byte order mark at most"),
         ("{}", "line 1, column 1: not well-formed XML: expected one element and nothing outside it"),
         ("<Basic xmlns='F'/><Basic xmlns='F'/>", "not well-formed XML: expected one element and nothing outside it"),
         ("<Basic xmlns='F'/>a", "not well-formed XML: expected one element and nothing outside it"),

@@ -161,6 +161,9 @@ pub fn check(div: &str) -> Result<(), Wrong> {
                 }
                 has_content |= !is_blank;
             }
+            Event::GeneralRef(_) | Event::CData(_) if depth == 0 => {
+                return content("expected a div, not text".to_owned());
+            }
             Event::GeneralRef(reference) => {
                 let known = matches!(&*reference, "lt" | "gt" | "amp" | "quot" | "apos");
                 if !known && reference.resolve_char_ref().ok().flatten().is_none() {
@@ -168,7 +171,15 @@ pub fn check(div: &str) -> Result<(), Wrong> {
                 }
                 has_content = true;
             }
+            // An HTML reader ends a comment, and what it takes CDATA for, earlier than an XML reader does: what is
+            // text here would be markup there.
+            Event::CData(text) if text.contains(['<', '>']) => {
+                return content("expected no markup in a CDATA section".to_owned());
+            }
             Event::CData(_) => has_content = true,
+            Event::Comment(text) if text.starts_with('>') || text.starts_with("->") || text.contains("--!>") => {
+                return content("expected comments that end in --> only".to_owned());
+            }
             Event::Comment(_) => {}
             Event::DocType(_) | Event::Decl(_) | Event::PI(_) => {
                 return content("expected no document type and no processing instructions".to_owned());
@@ -202,7 +213,8 @@ fn element(start: &BytesStart<'_>, depth: usize) -> Result<bool, Wrong> {
                 if !is_attribute(name, key) {
                     return Err(Wrong::Content(format!("the attribute {key} may not stand in <{name}>")));
                 }
-                check_link(name, key, &attribute.value)?;
+                let value = quick_xml::escape::unescape(&attribute.value);
+                check_link(name, key, &value.map_err(|error| Wrong::Content(format!("in <{name}>: {error}")))?)?;
             }
         }
     }
@@ -227,15 +239,14 @@ fn check_link(element: &str, attribute: &str, value: &str) -> Result<(), Wrong> 
     if !matches!(attribute, "href" | "src" | "cite" | "longdesc" | "usemap") {
         return Ok(());
     }
-    let value =
-        quick_xml::escape::unescape(value).map_err(|error| Wrong::Content(format!("in <{element}>: {error}")))?;
     let scheme: String = value
         .chars()
         .filter(|c| !c.is_whitespace() && !c.is_control())
         .take(11)
         .collect::<String>()
         .to_ascii_lowercase();
-    if ["javascript:", "vbscript:"].iter().any(|code| scheme.starts_with(code)) {
+    let is_document = attribute == "href" && scheme.starts_with("data:");
+    if is_document || ["javascript:", "vbscript:"].iter().any(|code| scheme.starts_with(code)) {
         return Err(Wrong::Content(format!("{attribute} of <{element}> may not run a script")));
     }
     Ok(())
@@ -258,6 +269,8 @@ mod tests {
             "<a href=\"#x\" name=\"y\">x</a>",
             "<img src=\"#i\" alt=\"i\"/>",
             "<!-- c --><ul><li>x</li></ul>",
+            "<![CDATA[x & y]]>",
+            "<img src=\"data:image/png;base64,AA==\" alt=\"i\"/>",
         ] {
             assert_eq!(div(inner), Ok(()), "{inner}");
         }
@@ -276,16 +289,24 @@ mod tests {
             "<p>x</b>",
             "a &nbsp; b",
             "a & b",
+            "<p title=\"&nbsp;\">x</p>",
+            "<!--> <b>x</b> -->x",
+            "<!---><b>x</b> -->x",
+            "<!-- x --!> <b>x</b> -->x",
+            "<![CDATA[><script>x</script>]]>",
+            "<a href=\"data:text/html,x\">x</a>",
             "<p a='1' a='2'>x</p>",
             "<object data=\"x\"/>",
             "<link href=\"x\"/>",
             "x</div><div>",
+            "x</div>&amp;<div>",
         ] {
             assert!(matches!(div(inner), Err(Wrong::Content(_))), "{inner}");
         }
         for whole in [
             "",
             "x",
+            "&amp;<div xmlns=\"http://www.w3.org/1999/xhtml\">x</div>",
             "<p xmlns=\"http://www.w3.org/1999/xhtml\">x</p>",
             "<div>x</div>",
             "<div xmlns=\"x\">x</div>",
