@@ -80,6 +80,8 @@ pub async fn process(
         return Err(Failure::TooLarge(Outcome::error(IssueType::TooCostly, text).at("Bundle.entry")));
     }
     match root.str("type").as_deref() {
+        // Nothing is asked for, so nothing can be wrong, however the nothing is written.
+        Some(kind @ ("transaction" | "batch")) if entries.is_empty() => Ok(response(&format!("{kind}-response"), &[])),
         Some("transaction") => transaction(engine, caller, bundle, &entries, detail, status).await,
         Some("batch") => batch(engine, caller, bundle, &entries, detail, status).await,
         _ => Err(fault(IssueType::Value, "the Bundle's type is transaction or batch", "Bundle.type")),
