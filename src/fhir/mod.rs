@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod path;
 pub mod reference;
 pub mod resource;
+pub mod search;
 pub mod tree;
 pub mod types;
 pub mod validate;
