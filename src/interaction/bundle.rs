@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     Engine, Failure, Stored,
-    condition::Condition,
+    condition::{self, Condition},
     read, update,
     validate::{self, Verdict},
     write::{self, Fate, Op, Planned, Written},
@@ -110,10 +110,9 @@ async fn transaction(
             if repeated {
                 return Err(fault(IssueType::Duplicate, "this fullUrl stands twice", format!("{at}.fullUrl")));
             }
-            for found in references(planned) {
-                if let Some((kind, _)) = reference::conditional(&found) {
-                    planned.lookups.insert(kind.to_owned(), authorize(caller, Act::Search { kind })?);
-                }
+            if let Op::Create { resource, .. } | Op::Update { resource, .. } = &planned.op {
+                let parse = |kind: &str, query: &str| Condition::parse(engine, caller, kind, query);
+                planned.lookups = condition::references(resource, &parse)?;
             }
         }
         wishes.push(wish);
@@ -295,7 +294,7 @@ fn write_op(
         })?;
         return Ok(Op::Update { id: id.to_owned(), resource, if_match });
     }
-    let condition = request.str("ifNoneExist").map(|query| Condition::parse(kind, &query)).transpose();
+    let condition = request.str("ifNoneExist").map(|query| Condition::parse(engine, caller, kind, &query)).transpose();
     let condition = condition
         .map_err(|failure| fault(IssueType::Value, failure.outcome().summary(), format!("{at}.request.ifNoneExist")))?;
     Ok(Op::Create { resource, condition })
