@@ -9,6 +9,7 @@ pub mod create;
 pub mod delete;
 pub mod failure;
 pub mod history;
+pub mod page;
 pub mod read;
 pub mod search;
 pub mod subscription;
