@@ -32,6 +32,7 @@ use crate::{
     id,
     interaction::{
         Engine, Failure,
+        condition::Condition,
         read::parsed,
         validate,
         write::{self, Fate, Keys, Op, Patience, Planned, Written},

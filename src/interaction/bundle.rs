@@ -237,7 +237,7 @@ fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Result<Wi
             Ok(Wish::Read { kind: kind.into(), id: (*id).into(), version: Some((*version).into()) })
         }
         ("POST", [_]) | ("PUT" | "DELETE", [_, _]) => {
-            let op = write_op(engine, entry, request, kind, parts.get(1).copied(), at)?;
+            let op = write_op(engine, caller, entry, request, kind, parts.get(1).copied(), at)?;
             let act = match &op {
                 Op::Create { condition, .. } => Act::Create { kind, conditional: condition.is_some() },
                 Op::Update { .. } => Act::Update { kind },
@@ -262,6 +262,7 @@ fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Result<Wi
 
 fn write_op(
     engine: &Engine,
+    caller: &Caller,
     entry: Ref<'_>,
     request: Ref<'_>,
     kind: &str,

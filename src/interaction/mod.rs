@@ -70,7 +70,7 @@ impl Engine {
         let base = config.server.fhir_base();
         let process = crate::id::new_uuid();
         let waiters = write::Waiters::default();
-        let (parameters, warnings) = Parameters::new(validator.registry().clone());
+        let (parameters, warnings) = Parameters::new(validator.registry());
         for warning in warnings {
             tracing::warn!(warning, "a search parameter cannot be used");
         }

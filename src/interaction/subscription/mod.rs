@@ -24,7 +24,7 @@ pub use status::{status, statuses};
 use super::{Engine, Failure, read::parsed};
 use crate::{
     store::{
-        self, Tx,
+        self, Tx, audit,
         resource::{self, NewVersion, Visible},
         subscription::Row,
     },

@@ -335,7 +335,7 @@ fn push_comparison<T: PartialEq>(
 ) {
     let (low, high) = (&comparison.low, &comparison.high);
     // A search for one point (a number with gt, say) is a closed interval; the rows' points are closed as well.
-    let mut term = |sql: &mut Statement, column: &'static str, operator: &'static str, value: &T| {
+    let term = |sql: &mut Statement, column: &'static str, operator: &'static str, value: &T| {
         sql.push(s).push(column).push(operator);
         bind(sql, value);
     };
