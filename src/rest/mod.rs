@@ -18,7 +18,7 @@ mod unchanged;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware, routing::any};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{interaction::Engine, token::key_set::KeySet, web::cors};
@@ -44,14 +44,14 @@ impl RestState {
 
 /// The routes below the FHIR base.
 pub fn router(state: RestState) -> Router {
-    let (guarded, open) = routes::routers(state.path);
-    let below = format!("{}/{{*path}}", state.path);
-    let guarded = guarded.route(&below, any(error::no_route));
+    let routes::Routers { guarded, open, base } = routes::routers();
     // CORS is outermost, so that a page can read refusals too, and preflights, which no route offers, are answered.
-    Router::new()
-        .merge(layered(open, &state).layer(cors::anyone()))
-        .merge(layered(guarded, &state).layer(cors::registered_origins(state.engine.pool.clone())))
-        .with_state(state)
+    let for_apps = || cors::registered_origins(state.engine.pool.clone());
+    let below = layered(open, &state)
+        .layer(cors::anyone())
+        .merge(layered(guarded.fallback(error::no_route), &state).layer(for_apps()));
+    let slash = Router::new().route(&format!("{}/", state.path), base);
+    Router::new().nest(state.path, below).merge(layered(slash, &state).layer(for_apps())).with_state(state)
 }
 
 fn layered(routes: Router<RestState>, state: &RestState) -> Router<RestState> {

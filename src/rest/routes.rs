@@ -160,16 +160,28 @@ pub fn methods(base: &str, matched: &str) -> Vec<Method> {
     own.collect()
 }
 
-/// The routes below `base` that need a token, and those that do not.
-pub fn routers(base: &str) -> (Router<RestState>, Router<RestState>) {
-    let (guarded, open): (Vec<_>, Vec<_>) = table().into_iter().partition(|route| route.needs_token);
-    (router(base, guarded), router(base, open))
+/// The routes, by who may call them.
+pub struct Routers {
+    /// Those that need a token.
+    pub guarded: Router<RestState>,
+    /// Those that do not.
+    pub open: Router<RestState>,
+    /// Those of the base itself: for the base with a slash at its end, which a nested router does not answer.
+    pub base: MethodRouter<RestState>,
 }
 
-fn router(base: &str, routes: Vec<Route>) -> Router<RestState> {
+/// Makes the routers.
+pub fn routers() -> Routers {
+    let base = table().into_iter().filter(|route| route.path == "/").map(|route| route.handler);
+    let base = base.fold(MethodRouter::new(), MethodRouter::merge).fallback(error::wrong_method);
+    let (guarded, open): (Vec<_>, Vec<_>) = table().into_iter().partition(|route| route.needs_token);
+    Routers { guarded: router(guarded), open: router(open), base }
+}
+
+fn router(routes: Vec<Route>) -> Router<RestState> {
     let add = |router: Router<RestState>, route: Route| {
-        let path = format!("{base}{}", route.path.trim_end_matches('/'));
-        router.route(&format!("{path}/"), route.handler.clone()).route(&path, route.handler)
+        let router = router.route(route.path, route.handler.clone());
+        if route.path == "/" { router } else { router.route(&format!("{}/", route.path), route.handler) }
     };
     routes.into_iter().fold(Router::new(), add).method_not_allowed_fallback(error::wrong_method)
 }
