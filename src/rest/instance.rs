@@ -2,7 +2,7 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     access::{Act, authorize},
     fhir::{instant, outcome::IssueType},
-    interaction::{Failure, delete, history, read, update},
+    interaction::{Failure, delete, history, read, update, write::Expected},
 };
 
 /// read, with `If-None-Match` and `If-Modified-Since` (304).
@@ -93,9 +93,9 @@ pub async fn update(
     body: FhirBody,
 ) -> Result<Response, RestError> {
     let permit = authorize(&caller, Act::Update { kind: &kind })?;
-    let if_match = if_match(&headers)?;
+    let expected = expected(&headers)?;
     let resource = body.of_type(&kind)?;
-    let written = update::update(&state.engine, &caller, permit, &id, resource, if_match).await?;
+    let written = update::update(&state.engine, &caller, permit, &id, resource, expected).await?;
     Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
 }
 
@@ -110,6 +110,19 @@ pub async fn delete(
     let if_match = if_match(&headers)?;
     let written = delete::delete(&state.engine, &caller, permit, &kind, &id, if_match).await?;
     Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+}
+
+/// `If-Match` or `If-None-Match: *` of an update.
+fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
+    let version = if_match(headers)?.map(Expected::Version);
+    match headers.get(header::IF_NONE_MATCH).map(HeaderValue::as_bytes) {
+        None => Ok(version),
+        Some(b"*") if version.is_none() => Ok(Some(Expected::Nothing)),
+        Some(_) => {
+            let text = "with an update, If-None-Match is * (only if nothing is there), and stands without If-Match";
+            Err(Failure::bad_request(IssueType::Value, text))
+        }
+    }
 }
 
 /// `If-Match: W/"3"`, compared weakly (FHIR R4 http.html#concurrency).
