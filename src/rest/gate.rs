@@ -82,7 +82,8 @@ fn readable(uri: &Uri) -> Result<(), RestError> {
     }
     for (name, part) in [("path", path), ("query", query)] {
         if !is_encoded(part.as_bytes()) {
-            let text = format!("in the {name} of the address, '%' has to be followed by two hexadecimal digits of UTF-8");
+            let text =
+                format!("in the {name} of the address, '%' has to be followed by two hexadecimal digits of UTF-8");
             return Err(Failure::bad_request(IssueType::Value, text).into());
         }
     }

@@ -1,10 +1,6 @@
 //! Type level: `POST [base]/[type]`.
 
-use axum::{
-    extract::State,
-    http::HeaderMap,
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 
 use super::{
     RestState, body::FhirBody, caller::Authenticated, error::RestError, extract::Path, preference::Preference, reply,

@@ -12,7 +12,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{RestState, error, instance, kind, metadata, operation, system};
+use super::{RestState, error, history, instance, kind, metadata, operation, system};
 
 /// Everything below the FHIR base.
 #[rustfmt::skip]
@@ -22,11 +22,13 @@ pub fn table() -> Vec<Route> {
 
         // the system
         post("/", system::bundle).is(System("transaction")).is(System("batch")),
+        get("/_history", history::of_system).is(System("history-system")),
         post("/$set-context", operation::set_context).is(SET_CONTEXT),
         post("/$clear-context", operation::clear_context).is(CLEAR_CONTEXT),
 
         // a type
         post("/{kind}", kind::create).is(Type("create")).is(CONDITIONAL_CREATE),
+        get("/{kind}/_history", history::of_type).is(Type("history-type")),
         post("/{kind}/$validate", operation::validate_type).is(VALIDATE),
         get("/Subscription/$status", operation::statuses_get),
         post("/Subscription/$status", operation::statuses_post).is(STATUS),
@@ -35,7 +37,7 @@ pub fn table() -> Vec<Route> {
         get("/{kind}/{id}", instance::read).is(Type("read")).is(CONDITIONAL_READ),
         put("/{kind}/{id}", instance::update).is(Type("update")),
         delete("/{kind}/{id}", instance::delete).is(Type("delete")),
-        get("/{kind}/{id}/_history", instance::history).is(Type("history-instance")),
+        get("/{kind}/{id}/_history", history::of_instance).is(Type("history-instance")),
         get("/{kind}/{id}/_history/{version}", instance::vread).is(Type("vread")),
         get("/{kind}/{id}/$validate", operation::validate_stored),
         post("/{kind}/{id}/$validate", operation::validate_instance).is(VALIDATE),
