@@ -25,7 +25,7 @@ pub async fn create(
             let query = value
                 .to_str()
                 .map_err(|_| Failure::bad_request(IssueType::Value, "If-None-Exist is not a search query"))?;
-            Some(Condition::parse(&kind, query)?)
+            Some(Condition::parse(&state.engine, &caller, &kind, query)?)
         }
     };
     let permit = authorize(&caller, Act::Create { kind: &kind, conditional: condition.is_some() })?;

@@ -14,6 +14,7 @@ mod operation;
 mod preference;
 mod reply;
 mod routes;
+mod search;
 mod system;
 mod unchanged;
 

@@ -12,7 +12,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{RestState, error, history, instance, kind, metadata, operation, system};
+use super::{RestState, error, history, instance, kind, metadata, operation, search, system};
 
 /// Everything below the FHIR base.
 #[rustfmt::skip]
@@ -23,15 +23,28 @@ pub fn table() -> Vec<Route> {
         // the system
         post("/", system::bundle).is(System("transaction")).is(System("batch")),
         get("/_history", history::of_system).is(System("history-system")),
+        get("/", search::system).is(System("search-system")),
+        post("/_search", search::system_form),
         post("/$set-context", operation::set_context).is(SET_CONTEXT),
         post("/$clear-context", operation::clear_context).is(CLEAR_CONTEXT),
 
         // a type
         post("/{kind}", kind::create).is(Type("create")).is(CONDITIONAL_CREATE),
         get("/{kind}/_history", history::of_type).is(Type("history-type")),
+        get("/{kind}", search::kind).is(Type("search-type")),
+        post("/{kind}/_search", search::kind_form),
         post("/{kind}/$validate", operation::validate_type).is(VALIDATE),
         get("/Subscription/$status", operation::statuses_get),
         post("/Subscription/$status", operation::statuses_post).is(STATUS),
+
+        // a compartment
+        get("/{kind}/{id}/{member}", search::compartment)
+            .is(Compartment("http://hl7.org/fhir/CompartmentDefinition/patient"))
+            .is(Compartment("http://hl7.org/fhir/CompartmentDefinition/encounter"))
+            .is(Compartment("http://hl7.org/fhir/CompartmentDefinition/practitioner"))
+            .is(Compartment("http://hl7.org/fhir/CompartmentDefinition/relatedPerson"))
+            .is(Compartment("http://hl7.org/fhir/CompartmentDefinition/device")),
+        post("/{kind}/{id}/{member}/_search", search::compartment_form),
 
         // an instance
         get("/{kind}/{id}", instance::read).is(Type("read")).is(CONDITIONAL_READ),
@@ -67,7 +80,7 @@ const EVENTS: Claim = OperationOf(
     "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-events",
 );
 
-use Claim::{Code, Flag, Operation, OperationOf, System, SystemOperation, Type};
+use Claim::{Code, Compartment, Flag, Operation, OperationOf, System, SystemOperation, Type};
 
 /// What the CapabilityStatement says because of a route (FHIR R4 capabilitystatement.html).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,7 +219,7 @@ mod tests {
         let told = |path| methods("/fhir", path).iter().map(Method::to_string).collect::<Vec<_>>().join(" ");
         assert_eq!(told("/fhir/{kind}/{id}"), "GET HEAD PUT DELETE");
         assert_eq!(told("/fhir/{kind}/{id}/"), "GET HEAD PUT DELETE");
-        assert_eq!(told("/fhir/"), "POST");
+        assert_eq!(told("/fhir/"), "POST GET HEAD");
         assert_eq!(told("/fhir/nothing"), "");
     }
 }
