@@ -23,7 +23,7 @@ use super::{
     condition::{self, Condition},
     read, update,
     validate::{self, Verdict},
-    write::{self, Fate, Op, Planned, Written},
+    write::{self, Expected, Fate, Op, Planned, Written},
 };
 use crate::{
     access::{Act, Caller, authorize},
@@ -293,7 +293,8 @@ fn write_op(
         update::check_id(&resource, id).map_err(|_| {
             fault(IssueType::Value, format!("the resource's id is not the URL's id '{id}'"), format!("{place}.id"))
         })?;
-        return Ok(Op::Update { id: id.to_owned(), resource, if_match });
+        let expected = if_match.map(Expected::Version);
+        return Ok(Op::Update { id: id.to_owned(), resource, expected });
     }
     let condition = request.str("ifNoneExist").map(|query| Condition::parse(engine, caller, kind, &query)).transpose();
     let condition = condition

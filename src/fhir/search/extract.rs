@@ -130,11 +130,11 @@ impl<'d> Finder<'_, 'd> {
 
     fn text(&self, node: Node) -> Option<Cow<'d, str>> {
         let value = self.tree.value(node)?;
-        value.as_str().or_else(|| Some(Cow::Borrowed(value.raw())))
+        Some(storable(value.as_str().unwrap_or(Cow::Borrowed(value.raw()))))
     }
 
     fn child_text(&self, node: Node, name: &str) -> Cow<'d, str> {
-        self.tree.str(node, name).unwrap_or_default()
+        storable(self.tree.str(node, name).unwrap_or_default())
     }
 
     // --- tokens
@@ -394,6 +394,11 @@ impl<'d> Finder<'_, 'd> {
         self.rows.narrative = narrative;
         self.rows.content = content;
     }
+}
+
+/// Postgres keeps no NUL in a text.
+fn storable(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { text }
 }
 
 /// Whether Postgres takes the number: no exponent beyond reason.

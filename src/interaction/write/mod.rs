@@ -50,9 +50,18 @@ pub enum Op {
     /// create, conditional or not.
     Create { resource: Resource, condition: Option<Condition> },
     /// update, or update-as-create.
-    Update { id: String, resource: Resource, if_match: Option<i64> },
+    Update { id: String, resource: Resource, expected: Option<Expected> },
     /// delete.
     Delete { kind: String, id: String, if_match: Option<i64> },
+}
+
+/// What has to be stored for an update to happen (FHIR R4 http.html#concurrency).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// `If-Match: W/"3"`: this version.
+    Version(i64),
+    /// `If-None-Match: *`: nothing, or nothing any more.
+    Nothing,
 }
 
 /// One write with its leave, and where it stands in the request.

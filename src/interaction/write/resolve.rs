@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
-use super::{Fate, Op, Planned, Written};
+use super::{Expected, Fate, Op, Planned, Written};
 use crate::{
     access::Permit,
     config::UpdateCreate,
@@ -83,7 +83,7 @@ fn located(failure: Failure, plan: &Planned) -> Failure {
 async fn target(tx: &mut Tx, engine: &Engine, plan: &Planned) -> Result<Target, Failure> {
     match &plan.op {
         Op::Create { condition, .. } => created(tx, engine, condition.as_ref()).await,
-        Op::Update { id, resource, if_match } => updated(tx, engine, &plan.permit, resource, id, *if_match).await,
+        Op::Update { id, resource, expected } => updated(tx, engine, &plan.permit, resource, id, *expected).await,
         Op::Delete { kind, id, if_match } => deleted(tx, engine, &plan.permit, kind, id, *if_match).await,
     }
 }
@@ -109,17 +109,24 @@ async fn updated(
     permit: &Permit,
     resource: &Resource,
     id: &str,
-    if_match: Option<i64>,
+    expected: Option<Expected>,
 ) -> Result<Target, Failure> {
     let kind = resource.type_name();
     let row = changeable(tx, engine, permit, kind, id).await?;
     let Some((row, before)) = row else {
-        if if_match.is_some() {
+        if let Some(Expected::Version(_)) = expected {
             return Err(Failure::precondition(IssueType::Conflict, "If-Match names a version, but nothing is stored"));
         }
         return update_as_create(tx, engine, permit, kind, id).await;
     };
-    check_version(&row, if_match)?;
+    match expected {
+        Some(Expected::Nothing) if before.is_some() => {
+            let text = format!("If-None-Match wants a new resource; this one has version {}", row.version);
+            return Err(Failure::precondition(IssueType::Conflict, text));
+        }
+        Some(Expected::Version(version)) => check_version(&row, Some(version))?,
+        Some(Expected::Nothing) | None => {}
+    }
     Ok(Target::Next { row, before })
 }
 
