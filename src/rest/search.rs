@@ -4,7 +4,7 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     access::Caller,
-    fhir::{outcome::IssueType, search::Handling, types},
+    fhir::{outcome::IssueType, types},
     interaction::{
         Failure,
         search::{Place, search},
@@ -114,14 +114,8 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, RestError> {
     let preference = Preference::of(headers);
-    let handling = if preference.is_strict() { Handling::Strict } else { Handling::Lenient };
-    let bundle = search(&state.engine, caller, place, query, handling).await?;
-    let mut response = reply::json(StatusCode::OK, bundle);
-    if let Some(handling) = preference.handling {
-        let applied = HeaderValue::from_static(handling.applied());
-        response.headers_mut().insert(HeaderName::from_static("preference-applied"), applied);
-    }
-    Ok(response)
+    let bundle = search(&state.engine, caller, place, query, preference.handling()).await?;
+    Ok(reply::listing(bundle, &preference))
 }
 
 /// The body of a `POST …/_search`: `application/x-www-form-urlencoded`, or nothing.

@@ -13,6 +13,8 @@ mod embedded;
 mod examples;
 mod fhir_crud;
 mod fixtures;
+mod histories;
+mod http;
 mod isolation;
 mod launch;
 mod layers;

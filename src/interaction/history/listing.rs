@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use sqlx::PgConnection;
 
-use super::{Asked, Part, Place};
+use super::{Asked, Part, Place, asked::MAX_COUNT};
 use crate::{
     access::{Act, Caller, Permit, authorize},
     fhir::{reference, types},
@@ -22,6 +22,9 @@ use crate::{
 /// Versions that are looked at for one page at most: under `patient/` scopes many may not be shown. A page that ends there
 /// has a link on, even when nothing is on it.
 const MAX_EXAMINED: usize = 5000;
+
+/// Versions fetched at once at most.
+const MAX_FETCHED: i64 = MAX_COUNT + 1;
 
 /// A page.
 #[derive(Default)]
@@ -143,6 +146,8 @@ impl Walk<'_> {
             examined += rows.len();
             ended = rows.len() < usize::try_from(window.limit).unwrap_or(usize::MAX);
             window.after = rows.last().map(Version::cursor).or(window.after);
+            // What may not be shown often stands together.
+            window.limit = (window.limit * 4).clamp(1, MAX_FETCHED);
             for row in rows {
                 if self.shows(&row)? {
                     shown.push(row);
