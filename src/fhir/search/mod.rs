@@ -9,10 +9,10 @@ mod query;
 mod row;
 
 pub use query::{
-    Chain, Comparison, Compartment, Direction, Filter, Has, Include, Lookup, Part, Prefix, Query, SortBy, SortKey, Summary,
-    Target, Total, UnitTest,
+    Chain, Comparison, Compartment, Direction, Filter, Has, Include, Lookup, Part, Prefix, Query, SortBy, SortKey,
+    Summary, Target, Total, UnitTest,
 };
 pub use row::{
-    Digest, QuantityRow, ReferenceRow, Rows, StringRow, TimeRow, TokenRow, parameter_id, token, token_of_type, token_present,
-    token_system, token_value,
+    Digest, QuantityRow, ReferenceRow, Rows, StringRow, TimeRow, TokenRow, parameter_id, token, token_of_type,
+    token_present, token_system, token_value,
 };

@@ -101,22 +101,51 @@ pub enum Lookup {
     /// Any of these digests.
     Tokens(Vec<Digest>),
     /// Folded text begins with this.
-    Begins { parameter: i32, folded: String },
+    Begins {
+        parameter: i32,
+        folded: String,
+    },
     /// Folded text contains this.
-    Contains { parameter: i32, folded: String },
+    Contains {
+        parameter: i32,
+        folded: String,
+    },
     /// The very text; `folded` narrows it down.
-    Exact { parameter: i32, folded: String, exact: String },
+    Exact {
+        parameter: i32,
+        folded: String,
+        exact: String,
+    },
     /// The very URI.
-    Uri { parameter: i32, uri: String },
+    Uri {
+        parameter: i32,
+        uri: String,
+    },
     /// This URI or one below it: `uri` ends with no slash; what follows it is nothing or a slash (or, for `urn:`, a colon).
-    Below { parameter: i32, uri: String },
+    Below {
+        parameter: i32,
+        uri: String,
+    },
     /// One of these URIs: the given one and those above it.
-    Above { parameter: i32, uris: Vec<String> },
-    Time { parameter: i32, comparison: Comparison<i64> },
+    Above {
+        parameter: i32,
+        uris: Vec<String>,
+    },
+    Time {
+        parameter: i32,
+        comparison: Comparison<i64>,
+    },
     /// `low` and `high` are decimal texts.
-    Quantity { parameter: i32, comparison: Comparison<String>, unit: UnitTest },
+    Quantity {
+        parameter: i32,
+        comparison: Comparison<String>,
+        unit: UnitTest,
+    },
     /// A reference to any of these: (type, id); `None`: any type.
-    References { parameter: i32, targets: Vec<(Option<String>, String)> },
+    References {
+        parameter: i32,
+        targets: Vec<(Option<String>, String)>,
+    },
     /// Any value at all, by the table that holds it: `:missing=false`.
     Present(Part),
 }
