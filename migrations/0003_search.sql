@@ -31,9 +31,10 @@ create table search_token (
   -- Parameter, system and code in one: the first 128 bits of a SHA-256.
   digest uuid not null,
   -- In the row that says that there is a value: the least code, for _sort.
-  sort text collate "C",
-  primary key (tenant, key, digest, slot)
+  sort text collate "C"
 );
+-- A new version replaces its resource's rows.
+create index search_token_key on search_token (tenant, key);
 create index search_token_digest on search_token (tenant, digest, key);
 
 -- Strings, URIs, and the texts behind tokens.
@@ -105,9 +106,9 @@ create table search_text (
   tenant bigint not null,
   key bigint not null,
   narrative tsvector not null,
-  content tsvector not null,
-  primary key (tenant, key)
+  content tsvector not null
 );
+create index search_text_key on search_text (tenant, key);
 create index search_text_narrative on search_text using gin (narrative);
 create index search_text_content on search_text using gin (content);
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{Router, extract::State, http::StatusCode, middleware, routing::get};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -57,16 +57,15 @@ impl App {
             .route("/livez", get(|| async { "ok" }))
             .route("/readyz", get(ready))
             .with_state(self.pool.clone());
-        let rest = RestState::new(self.engine.clone(), self.keys.clone());
+        let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, self.config.server.request_timeout);
+        // Below the FHIR base what takes too long ends in an OperationOutcome, so that surface has its own clock.
+        let others = oauth::router(self.oauth.clone()).merge(health).layer(timeout);
         Router::new()
-            .merge(rest::router("/fhir", rest))
-            .merge(oauth::router(self.oauth.clone()))
-            .merge(health)
-            .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, self.config.server.request_timeout))
+            .merge(rest::router(RestState::new("/fhir", self.engine.clone(), self.keys.clone())))
+            .merge(others)
             .layer(CatchPanicLayer::new())
-            .layer(request_id::propagate())
             .layer(TraceLayer::new_for_http().make_span_with(span))
-            .layer(request_id::set())
+            .layer(middleware::from_fn(request_id::middleware))
     }
 
     /// Starts the background loops; they end with `shutdown`.

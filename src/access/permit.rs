@@ -66,6 +66,11 @@ impl Permit {
         &self.owner
     }
 
+    /// Under `patient/` scopes: the patient whose compartment is the limit, for types that belong to patients.
+    pub fn patient(&self) -> Option<&str> {
+        self.patient.as_deref()
+    }
+
     /// Whether [`Permit::shows`] looks at content at all.
     pub const fn is_limited(&self) -> bool {
         self.patient.is_some()

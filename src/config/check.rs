@@ -74,6 +74,9 @@ fn limits(config: &Config) -> Checked {
     demand((4..=256).contains(&config.fhir.max_depth), "fhir.max_depth", "must be from 4 to 256")?;
     demand(config.fhir.max_body_bytes >= 1024, "fhir.max_body_bytes", "must be at least 1024")?;
     demand(config.fhir.max_bundle_entries >= 1, "fhir.max_bundle_entries", "must be at least 1")?;
+    demand(config.search.page_size >= 1, "search.page_size", "must be at least 1")?;
+    let message = "must be from search.page_size to 10000";
+    demand((config.search.page_size..=10_000).contains(&config.search.max_page_size), "search.max_page_size", message)?;
     demand(config.delivery.max_count >= 1, "delivery.max_count", "must be at least 1")?;
     demand(config.oauth.login_attempts >= 1, "oauth.login_attempts", "must be at least 1")
 }

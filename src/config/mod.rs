@@ -36,6 +36,8 @@ pub struct Config {
     pub security: Security,
     /// `[fhir]`
     pub fhir: Fhir,
+    /// Limits of searches.
+    pub search: Search,
     /// `[validation]`
     pub validation: Validation,
     /// `[context]`
@@ -126,6 +128,18 @@ pub struct Fhir {
     pub max_depth: usize,
     /// The most entries in a Bundle.
     pub max_bundle_entries: usize,
+}
+
+/// Limits of searches.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Search {
+    /// Matches on a page without `_count`.
+    pub page_size: usize,
+    /// Matches on a page at most.
+    pub max_page_size: usize,
+    /// Included resources on a page at most.
+    pub max_included: usize,
 }
 
 /// Whether PUT may create a resource under an id the client chose.

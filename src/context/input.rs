@@ -2,7 +2,7 @@
 //! reported, each with its FHIRPath from the request's root; a misspelt parameter is refused, because a silently dropped
 //! `patient` is a patient-safety fault.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use url::Url;
 
@@ -12,7 +12,10 @@ use crate::{
         outcome::{Issue, IssueType, Outcome},
         resource::Resource,
     },
-    interaction::{Failure, condition::Condition},
+    interaction::{
+        Failure,
+        condition::{self, Condition},
+    },
 };
 
 /// A literal reference and where it stands.
@@ -29,6 +32,8 @@ pub struct Entry {
     pub full_url: String,
     pub resource: Resource,
     pub condition: Option<Condition>,
+    /// Its conditional references, by their text.
+    pub lookups: BTreeMap<String, Condition>,
     /// FHIRPath of the entry.
     pub at: String,
 }
@@ -52,8 +57,13 @@ pub struct Input {
 }
 
 impl Input {
-    /// Reads the request. `max_entries` bounds the Bundle (413).
-    pub fn read(request: &Resource, limits: &Limits, max_entries: usize) -> Result<Self, Failure> {
+    /// Reads the request. `max_entries` bounds the Bundle (413); `parse` reads its conditions.
+    pub fn read(
+        request: &Resource,
+        limits: &Limits,
+        max_entries: usize,
+        parse: &condition::Parse<'_>,
+    ) -> Result<Self, Failure> {
         if request.type_name() != "Parameters" {
             let text = format!("$set-context takes a Parameters resource, not a {}", request.type_name());
             return Err(Failure::BadRequest(Outcome::error(IssueType::Structure, text).at(request.type_name())));
@@ -66,7 +76,7 @@ impl Input {
             return Err(Failure::BadRequest(outcome));
         }
         if let Some((bundle, at)) = bundle {
-            input.entries = Some(read_bundle(bundle, &at, limits, max_entries)?);
+            input.entries = Some(read_bundle(bundle, &at, limits, max_entries, parse)?);
         }
         Ok(input)
     }
@@ -193,7 +203,13 @@ impl<'d> Reader<'d> {
     }
 }
 
-fn read_bundle(bundle: Ref<'_>, at: &str, limits: &Limits, max_entries: usize) -> Result<Vec<Entry>, Failure> {
+fn read_bundle(
+    bundle: Ref<'_>,
+    at: &str,
+    limits: &Limits,
+    max_entries: usize,
+    parse: &condition::Parse<'_>,
+) -> Result<Vec<Entry>, Failure> {
     let mut issues = Vec::new();
     if bundle.str("type").as_deref() != Some("transaction") {
         issues.push(Issue::error(IssueType::Value, "the Bundle's type is transaction").at(format!("{at}.type")));
@@ -211,7 +227,7 @@ fn read_bundle(bundle: Ref<'_>, at: &str, limits: &Limits, max_entries: usize) -
     for (index, entry) in list.into_iter().enumerate() {
         let at = format!("{at}.entry[{index}]");
         let before = issues.len();
-        let read = read_entry(entry, &at, limits, &mut seen, &mut issues);
+        let read = read_entry(entry, &at, (limits, parse), &mut seen, &mut issues);
         if let (Some(read), true) = (read, issues.len() == before) {
             entries.push(read);
         }
@@ -222,7 +238,7 @@ fn read_bundle(bundle: Ref<'_>, at: &str, limits: &Limits, max_entries: usize) -
 fn read_entry(
     entry: Ref<'_>,
     at: &str,
-    limits: &Limits,
+    (limits, parse): (&Limits, &condition::Parse<'_>),
     seen: &mut HashSet<String>,
     issues: &mut Vec<Issue>,
 ) -> Option<Entry> {
@@ -262,7 +278,7 @@ fn read_entry(
     }
     let condition = match request.and_then(|request| request.str("ifNoneExist")) {
         None => None,
-        Some(query) => match Condition::parse(resource.type_name(), &query) {
+        Some(query) => match parse(resource.type_name(), &query) {
             Ok(condition) => Some(condition),
             Err(failure) => {
                 fault(IssueType::Value, failure.outcome().summary(), "request.ifNoneExist");
@@ -270,7 +286,14 @@ fn read_entry(
             }
         },
     };
-    Some(Entry { full_url, resource, condition, at: at.to_owned() })
+    let lookups = match condition::references(&resource, parse) {
+        Ok(lookups) => lookups,
+        Err(failure) => {
+            fault(IssueType::Value, failure.outcome().summary(), "resource");
+            return None;
+        }
+    };
+    Some(Entry { full_url, resource, condition, lookups, at: at.to_owned() })
 }
 
 fn is_full_url(text: &str) -> bool {
@@ -290,7 +313,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Input, Failure> {
-        Input::read(&Resource::parse(text, &Limits::default()).unwrap(), &Limits::default(), 10)
+        let request = Resource::parse(text, &Limits::default()).unwrap();
+        Input::read(&request, &Limits::default(), 10, &|_, _| Err(Failure::NotFound))
     }
 
     fn faults(text: &str) -> Vec<String> {

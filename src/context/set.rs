@@ -12,8 +12,6 @@
 //!
 //! All or nothing, in one transaction: resources, links, context. The PoC's own creates notify nobody.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
@@ -34,6 +32,7 @@ use crate::{
     id,
     interaction::{
         Engine, Failure,
+        condition::Condition,
         read::parsed,
         validate,
         write::{self, Fate, Keys, Op, Patience, Planned, Written},
@@ -62,7 +61,9 @@ pub async fn set(engine: &Engine, caller: &Caller, permit: &Permit, request: Req
     {
         return Ok(answer);
     }
-    let mut input = Input::read(request.body, &engine.limits(), engine.config.fhir.max_bundle_entries)?;
+    let condition = |kind: &str, query: &str| Condition::parse_under(engine, permit, kind, query);
+    let most = engine.config.fhir.max_bundle_entries;
+    let mut input = Input::read(request.body, &engine.limits(), most, &condition)?;
     input.advice = validate::set_context(engine, request.body).await?;
     let mut patience = Patience::new(engine);
     loop {
@@ -139,7 +140,7 @@ async fn attempt(
             op: Op::Create { resource: entry.resource.clone(), condition: entry.condition.clone() },
             full_url: Some(entry.full_url.clone()),
             at: Some(entry.at.clone()),
-            lookups: BTreeMap::new(),
+            lookups: entry.lookups.clone(),
         })
         .collect();
     let keys = Keys::of(&planned)?;

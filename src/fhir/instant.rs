@@ -24,9 +24,9 @@ pub fn parse(text: &str) -> Option<OffsetDateTime> {
     at.checked_to_offset(UtcOffset::UTC)
 }
 
-/// Reads an HTTP date in its preferred form.
+/// Reads an HTTP date in any of the three forms that RFC 9110 section 5.6.7 demands of a recipient.
 pub fn parse_http_date(text: &str) -> Option<OffsetDateTime> {
-    time::PrimitiveDateTime::parse(text, HTTP_DATE).ok().map(time::PrimitiveDateTime::assume_utc)
+    httpdate::parse_http_date(text).ok().map(OffsetDateTime::from)
 }
 
 #[cfg(test)]
@@ -41,6 +41,9 @@ mod tests {
         assert_eq!(format(at), "2026-01-02T03:04:05.678Z");
         assert_eq!(http_date(at), "Fri, 02 Jan 2026 03:04:05 GMT");
         assert_eq!(parse("2026-01-02T03:04:05.678Z"), Some(at));
-        assert_eq!(parse_http_date("Fri, 02 Jan 2026 03:04:05 GMT"), Some(datetime!(2026-01-02 03:04:05 UTC)));
+        for text in ["Fri, 02 Jan 2026 03:04:05 GMT", "Friday, 02-Jan-26 03:04:05 GMT", "Fri Jan  2 03:04:05 2026"] {
+            assert_eq!(parse_http_date(text), Some(datetime!(2026-01-02 03:04:05 UTC)), "{text}");
+        }
+        assert_eq!(parse_http_date("2026-01-02T03:04:05Z"), None);
     }
 }

@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 
 use super::{
     Engine, Failure, Stored,
-    condition::Condition,
+    condition::{self, Condition},
     read, update,
     validate::{self, Verdict},
-    write::{self, Fate, Op, Planned, Written},
+    write::{self, Expected, Fate, Op, Planned, Written},
 };
 use crate::{
     access::{Act, Caller, authorize},
@@ -110,10 +110,9 @@ async fn transaction(
             if repeated {
                 return Err(fault(IssueType::Duplicate, "this fullUrl stands twice", format!("{at}.fullUrl")));
             }
-            for found in references(planned) {
-                if let Some((kind, _)) = reference::conditional(&found) {
-                    planned.lookups.insert(kind.to_owned(), authorize(caller, Act::Search { kind })?);
-                }
+            if let Op::Create { resource, .. } | Op::Update { resource, .. } = &planned.op {
+                let parse = |kind: &str, query: &str| Condition::parse(engine, caller, kind, query);
+                planned.lookups = condition::references(resource, &parse)?;
             }
         }
         wishes.push(wish);
@@ -238,7 +237,7 @@ fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Result<Wi
             Ok(Wish::Read { kind: kind.into(), id: (*id).into(), version: Some((*version).into()) })
         }
         ("POST", [_]) | ("PUT" | "DELETE", [_, _]) => {
-            let op = write_op(engine, entry, request, kind, parts.get(1).copied(), at)?;
+            let op = write_op(engine, caller, entry, request, kind, parts.get(1).copied(), at)?;
             let act = match &op {
                 Op::Create { condition, .. } => Act::Create { kind, conditional: condition.is_some() },
                 Op::Update { .. } => Act::Update { kind },
@@ -263,6 +262,7 @@ fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Result<Wi
 
 fn write_op(
     engine: &Engine,
+    caller: &Caller,
     entry: Ref<'_>,
     request: Ref<'_>,
     kind: &str,
@@ -293,9 +293,10 @@ fn write_op(
         update::check_id(&resource, id).map_err(|_| {
             fault(IssueType::Value, format!("the resource's id is not the URL's id '{id}'"), format!("{place}.id"))
         })?;
-        return Ok(Op::Update { id: id.to_owned(), resource, if_match });
+        let expected = if_match.map(Expected::Version);
+        return Ok(Op::Update { id: id.to_owned(), resource, expected });
     }
-    let condition = request.str("ifNoneExist").map(|query| Condition::parse(kind, &query)).transpose();
+    let condition = request.str("ifNoneExist").map(|query| Condition::parse(engine, caller, kind, &query)).transpose();
     let condition = condition
         .map_err(|failure| fault(IssueType::Value, failure.outcome().summary(), format!("{at}.request.ifNoneExist")))?;
     Ok(Op::Create { resource, condition })

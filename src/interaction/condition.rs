@@ -1,104 +1,67 @@
-//! Conditions of conditional creates: `If-None-Exist` and `Bundle.entry.request.ifNoneExist`, with `_id` and
-//! `identifier` (FHIR R4 http.html#ccreate).
+//! Conditions: of conditional interactions (`If-None-Exist`, `PUT [type]?…`; FHIR R4 http.html#ccreate) and of conditional
+//! references in transactions. A condition is a search with filters only; one that names what is not known is refused, for
+//! without that part it would find something else.
 
 use std::collections::BTreeMap;
 
-use super::{Failure, read::parsed};
+use sqlx::PgConnection;
+
+use super::{Engine, Failure, read::parsed, search};
 use crate::{
-    access::Permit,
+    access::{Caller, Permit},
     fhir::{
-        outcome::IssueType,
-        types::{is_id, is_resource},
+        reference,
+        resource::Resource,
+        search::{Handling, condition},
     },
     store::{
-        Tx,
-        resource::{self as store, Current},
+        resource::Current,
+        search::{Window, page},
     },
 };
 
-/// Longest value of a condition, in bytes.
-const MAX_VALUE: usize = 1024;
-
 /// A parsed condition: every part must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Condition {
     kind: String,
-    /// (parameter, value), sorted: equal conditions are equal.
-    parts: Vec<(Parameter, String)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Parameter {
-    Id,
-    Identifier,
+    query: crate::fhir::search::Query,
+    leave: search::Leave,
 }
 
 impl Condition {
-    /// Parses a query such as `identifier=http://sys|123`. A leading `?` or `Type?` is tolerated.
-    pub fn parse(kind: &str, query: &str) -> Result<Self, Failure> {
-        let query = query.strip_prefix(kind).unwrap_or(query).trim_start_matches('?');
-        let mut parts = Vec::new();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            let parameter = match name.as_ref() {
-                "_id" => Parameter::Id,
-                "identifier" => Parameter::Identifier,
-                "_format" | "_pretty" => continue,
-                _ => {
-                    let text = format!("a condition on '{name}' is not supported: use identifier or _id");
-                    return Err(Failure::bad_request(IssueType::NotSupported, text));
-                }
-            };
-            let usable = match parameter {
-                Parameter::Id => is_id(&value),
-                Parameter::Identifier => {
-                    !value.is_empty() && value != "|" && !value.contains(',') && value.len() <= MAX_VALUE
-                }
-            };
-            if !usable {
-                let text = format!("'{value}' is not one value of {name}, such as system|value");
-                return Err(Failure::bad_request(IssueType::Value, text));
-            }
-            parts.push((parameter, value.into_owned()));
-        }
-        if parts.is_empty() || !is_resource(kind) {
-            let text = "a condition needs at least one parameter, such as identifier=system|value";
-            return Err(Failure::bad_request(IssueType::Value, text));
-        }
-        parts.sort();
-        Ok(Self { kind: kind.to_owned(), parts })
+    /// Parses a query such as `identifier=http://sys|123`; a leading `?` or `Type?` is tolerated. Takes the caller's leave
+    /// for every type that it looks at.
+    pub fn parse(engine: &Engine, caller: &Caller, kind: &str, query: &str) -> Result<Self, Failure> {
+        let request = search::request(engine, Handling::Strict);
+        let query = condition(&request, kind, query).map_err(Failure::BadRequest)?;
+        let leave = search::Leave::take(caller, &query)?;
+        Ok(Self { kind: kind.to_owned(), query, leave })
+    }
+
+    /// The same under one leave for every type: `$set-context` looks among all that its PoC sees.
+    pub fn parse_under(engine: &Engine, permit: &Permit, kind: &str, query: &str) -> Result<Self, Failure> {
+        let request = search::request(engine, Handling::Strict);
+        let query = condition(&request, kind, query).map_err(Failure::BadRequest)?;
+        Ok(Self { kind: kind.to_owned(), query, leave: search::Leave::under(permit) })
     }
 
     /// The key that two equal conditional creates fight for.
     pub fn lock_key(&self) -> String {
-        let parts: Vec<_> = self.parts.iter().map(|(parameter, value)| format!("{parameter:?}={value}")).collect();
+        let mut parts: Vec<_> = self.query.used.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        parts.sort();
+        parts.dedup();
         format!("{}?{}", self.kind, parts.join("&"))
     }
 
     /// The visible resources that match; more than one is as good as many.
-    pub async fn matches(&self, tx: &mut Tx, permit: &Permit, engine: &super::Engine) -> Result<Vec<Current>, Failure> {
-        let mut found: Option<BTreeMap<(i64, String), Current>> = None;
-        for (parameter, value) in &self.parts {
-            let rows = match parameter {
-                Parameter::Id => {
-                    let row = store::current(tx.conn(), permit.visible(), &self.kind, value).await?;
-                    row.into_iter().filter(|row| row.body.is_some()).collect()
-                }
-                Parameter::Identifier => {
-                    let (system, value) =
-                        value.split_once('|').map_or((None, value.as_str()), |(system, value)| (Some(system), value));
-                    store::by_identifier(tx.conn(), permit.visible(), &self.kind, system, value).await?
-                }
-            };
-            let rows: BTreeMap<_, _> = rows.into_iter().map(|row| ((row.tenant, row.id.clone()), row)).collect();
-            found = Some(match found {
-                None => rows,
-                Some(before) => before.into_iter().filter(|(key, _)| rows.contains_key(key)).collect(),
-            });
-        }
+    pub async fn matches(&self, conn: &mut PgConnection, engine: &Engine) -> Result<Vec<Current>, Failure> {
+        let window = Window { size: 2, cursor: None, backward: false };
+        let types = std::slice::from_ref(&self.kind);
+        let (found, _) = page(conn, &self.leave.reach, types, &self.query.filters, &[], window).await?;
         let mut shown = Vec::new();
-        for row in found.unwrap_or_default().into_values() {
+        for row in found.into_iter().map(|found| found.current) {
             let body = parsed(engine, row.body.as_deref().unwrap_or_default())?;
-            if permit.shows(&body, &row.id, &engine.base) {
+            if self.leave.of(&self.kind).is_some_and(|permit| permit.shows(&body, &row.id, &engine.base)) {
                 shown.push(row);
             }
         }
@@ -106,21 +69,19 @@ impl Condition {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How a condition on a type is parsed: under whose leave.
+pub type Parse<'a> = dyn Fn(&str, &str) -> Result<Condition, Failure> + Send + Sync + 'a;
 
-    #[test]
-    fn equal_conditions_fight_for_one_key() {
-        let key = |query| Condition::parse("Patient", query).unwrap().lock_key();
-        assert_eq!(key("identifier=a%7Cb&_id=1"), key("?_id=1&identifier=a|b"));
-        assert_ne!(key("identifier=a|b"), key("identifier=a|c"));
-    }
-
-    #[test]
-    fn what_cannot_be_searched_is_refused() {
-        for query in ["", "?", "name=x", "identifier=", "identifier=|", "identifier=a|b,c|d", "_id=a_b"] {
-            assert!(matches!(Condition::parse("Patient", query), Err(Failure::BadRequest(_))), "{query}");
+/// The conditional references of a resource (`Patient?identifier=…`), by their text.
+pub fn references(resource: &Resource, parse: &Parse<'_>) -> Result<BTreeMap<String, Condition>, Failure> {
+    let mut conditions = BTreeMap::new();
+    for found in reference::all(resource) {
+        if let Some((kind, query)) = reference::conditional(&found.reference)
+            && !conditions.contains_key(&found.reference)
+        {
+            let condition = parse(kind, query)?;
+            conditions.insert(found.reference, condition);
         }
     }
+    Ok(conditions)
 }

@@ -73,6 +73,11 @@ impl From<store::Error> for Failure {
         if error.is_duplicate() {
             return Self::Conflict(Outcome::error(IssueType::Conflict, "another request was first; try again"));
         }
+        if error.is_timeout() {
+            tracing::warn!("a statement took too long and was ended");
+            let text = "this takes longer than the server allows: ask for less, with more or narrower conditions";
+            return Self::Unavailable(Outcome::error(IssueType::TooCostly, text));
+        }
         if error.is_transient() {
             tracing::warn!(%error, "the database is away or overloaded");
             return Self::Unavailable(Outcome::error(IssueType::Transient, "the server is overloaded; try again"));

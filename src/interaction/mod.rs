@@ -9,7 +9,9 @@ pub mod create;
 pub mod delete;
 pub mod failure;
 pub mod history;
+pub mod page;
 pub mod read;
+pub mod search;
 pub mod subscription;
 pub mod update;
 pub mod validate;
@@ -26,7 +28,7 @@ pub use failure::Failure;
 use crate::{
     clock::SharedClock,
     config::Config,
-    fhir::{json::Limits, validate::Validator},
+    fhir::{json::Limits, search::Parameters, validate::Validator},
     outbound,
     secret::Sealer,
 };
@@ -45,6 +47,8 @@ pub struct Parts {
     pub outbound: outbound::Client,
     /// R4, the loaded packages and what is enforced of them.
     pub validator: Arc<Validator>,
+    /// R4's search parameters and those of the loaded packages.
+    pub parameters: Parameters,
     /// This process among its replicas: the owner of its leases.
     pub process: Uuid,
     /// The FHIR base URL, without a trailing slash.
@@ -66,7 +70,11 @@ impl Engine {
         let base = config.server.fhir_base();
         let process = crate::id::new_uuid();
         let waiters = write::Waiters::default();
-        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, validator, process, base, waiters }))
+        let (parameters, warnings) = Parameters::new(validator.registry());
+        for warning in warnings {
+            tracing::warn!(warning, "a search parameter cannot be used");
+        }
+        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, validator, parameters, process, base, waiters }))
     }
 
     /// Now.

@@ -6,13 +6,14 @@
 //! | unknown id | 405, or 201 where `fhir.update_create` allows it |
 //! | no `id` in the body, or another one | 400 |
 //! | `If-Match` names another version, or nothing is there | 412 |
+//! | `If-None-Match: *`, and something is there | 412 |
 //! | against R4, the profile of its type or one it claims | 422, every issue |
 //! | shared data, from a launch | 403 |
 //! | another write of the resource waits for its PoC | waits, then as above, or 409 |
 
 use super::{
     Engine, Failure, validate,
-    write::{self, Op, Planned, Written},
+    write::{self, Expected, Op, Planned, Written},
 };
 use crate::{
     access::{Caller, Permit},
@@ -26,11 +27,11 @@ pub async fn update(
     permit: Permit,
     id: &str,
     resource: Resource,
-    if_match: Option<i64>,
+    expected: Option<Expected>,
 ) -> Result<Written, Failure> {
     check_id(&resource, id)?;
     let verdict = validate::one(engine, &resource).await?;
-    let op = Op::Update { id: id.to_owned(), resource, if_match };
+    let op = Op::Update { id: id.to_owned(), resource, expected };
     write::one(engine, caller, Planned::alone(permit, op), verdict).await
 }
 

@@ -24,6 +24,8 @@ pub enum RestError {
     UnsupportedMediaType(String),
     /// The body is too large: 413.
     TooLarge,
+    /// Path and query are longer than so many bytes: 414.
+    UrlTooLong(usize),
     /// The interaction failed.
     Failed(Failure),
 }
@@ -84,6 +86,10 @@ impl IntoResponse for RestError {
                 let outcome = Outcome::error(IssueType::TooLong, "the body is larger than this server takes");
                 (StatusCode::PAYLOAD_TOO_LARGE, outcome, None)
             }
+            Self::UrlTooLong(most) => {
+                let text = format!("the address is longer than {most} bytes: use POST with _search");
+                (StatusCode::URI_TOO_LONG, Outcome::error(IssueType::TooLong, text), None)
+            }
             Self::Failed(failure) => {
                 let challenge = match failure {
                     Failure::Ended => Some("Bearer error=\"invalid_token\""),
@@ -110,7 +116,7 @@ pub async fn no_route(uri: Uri) -> Response {
     reply::outcome(StatusCode::NOT_FOUND, &Outcome::error(IssueType::NotFound, text))
 }
 
-/// The path exists, but not for this method: 405; the router adds `Allow`.
+/// The path exists, but not for this method: 405; [`super::gate`] adds `Allow`.
 pub async fn wrong_method(method: Method, uri: Uri) -> Response {
     let text = format!("{method} is not offered at {}", uri.path());
     reply::outcome(StatusCode::METHOD_NOT_ALLOWED, &Outcome::error(IssueType::NotSupported, text))

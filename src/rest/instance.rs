@@ -1,9 +1,9 @@
 //! Instance level: `[base]/[type]/[id]` and its history.
 
 use axum::{
-    extract::{Path, Query, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
 };
 
 use super::{
@@ -11,47 +11,39 @@ use super::{
     body::FhirBody,
     caller::Authenticated,
     error::RestError,
-    kind::{KnownKind, known},
+    extract::{Path, Query},
     preference::Preference,
     reply,
+    unchanged::unless_changed,
 };
 use crate::{
-    access::{Act, Caller, Permit, authorize},
-    fhir::{instant, outcome::IssueType, types},
-    interaction::{Failure, delete, history, read, update},
+    access::{Act, authorize},
+    fhir::{instant, outcome::IssueType},
+    interaction::{Failure, delete, history, read, update, write::Expected},
 };
 
-/// read, with `If-None-Match` (304).
+/// read, with `If-None-Match` and `If-Modified-Since` (304).
 pub async fn read(
     State(state): State<RestState>,
     Authenticated(caller): Authenticated,
     Path((kind, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, RestError> {
-    let permit = may_read(&caller, &kind, &id)?;
+    let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
     let stored = read::read(&state.engine, &permit, &kind, &id).await?;
-    let tag = format!("W/\"{}\"", stored.version);
-    let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let unchanged = known.split(',').map(str::trim).any(|one| one == tag || one == tag.trim_start_matches("W/"));
-    let mut response = reply::version(stored);
-    if unchanged {
-        let headers = std::mem::take(response.headers_mut());
-        response = StatusCode::NOT_MODIFIED.into_response();
-        response.headers_mut().extend(headers);
-        response.headers_mut().remove(header::CONTENT_TYPE);
-    }
-    Ok(response)
+    Ok(unless_changed(&headers, reply::version(stored)))
 }
 
-/// vread
+/// vread, with the same conditions.
 pub async fn vread(
     State(state): State<RestState>,
     Authenticated(caller): Authenticated,
     Path((kind, id, version)): Path<(String, String, String)>,
+    headers: HeaderMap,
 ) -> Result<Response, RestError> {
-    let permit = may_read(&caller, &kind, &id)?;
+    let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
     let stored = read::vread(&state.engine, &permit, &kind, &id, &version).await?;
-    Ok(reply::version(stored))
+    Ok(unless_changed(&headers, reply::version(stored)))
 }
 
 /// Instance history with `_count` and `_since`.
@@ -61,7 +53,7 @@ pub async fn history(
     Path((kind, id)): Path<(String, String)>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Response, RestError> {
-    let permit = may_read(&caller, &kind, &id)?;
+    let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
     let bundle = history::history(&state.engine, &permit, &kind, &id, window(&query)?).await?;
     Ok(reply::json(StatusCode::OK, bundle))
 }
@@ -96,18 +88,14 @@ fn window(query: &[(String, String)]) -> Result<history::Window, Failure> {
 pub async fn update(
     State(state): State<RestState>,
     Authenticated(caller): Authenticated,
-    _: KnownKind,
     Path((kind, id)): Path<(String, String)>,
     headers: HeaderMap,
     body: FhirBody,
 ) -> Result<Response, RestError> {
     let permit = authorize(&caller, Act::Update { kind: &kind })?;
-    if !types::is_id(&id) {
-        return Err(Failure::bad_request(IssueType::Value, "an id is 1 to 64 of A-Z a-z 0-9 - .").into());
-    }
-    let if_match = if_match(&headers)?;
+    let expected = expected(&headers)?;
     let resource = body.of_type(&kind)?;
-    let written = update::update(&state.engine, &caller, permit, &id, resource, if_match).await?;
+    let written = update::update(&state.engine, &caller, permit, &id, resource, expected).await?;
     Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
 }
 
@@ -118,19 +106,23 @@ pub async fn delete(
     Path((kind, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, RestError> {
-    known(&kind)?;
     let permit = authorize(&caller, Act::Delete { kind: &kind })?;
     let if_match = if_match(&headers)?;
     let written = delete::delete(&state.engine, &caller, permit, &kind, &id, if_match).await?;
     Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
 }
 
-fn may_read(caller: &Caller, kind: &str, id: &str) -> Result<Permit, RestError> {
-    known(kind)?;
-    if !types::is_id(id) {
-        return Err(Failure::NotFound.into());
+/// `If-Match` or `If-None-Match: *` of an update.
+fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
+    let version = if_match(headers)?.map(Expected::Version);
+    match headers.get(header::IF_NONE_MATCH).map(HeaderValue::as_bytes) {
+        None => Ok(version),
+        Some(b"*") if version.is_none() => Ok(Some(Expected::Nothing)),
+        Some(_) => {
+            let text = "with an update, If-None-Match is * (only if nothing is there), and stands without If-Match";
+            Err(Failure::bad_request(IssueType::Value, text))
+        }
     }
-    Ok(authorize(caller, Act::Read { kind, id })?)
 }
 
 /// `If-Match: W/"3"`, compared weakly (FHIR R4 http.html#concurrency).

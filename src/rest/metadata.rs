@@ -1,27 +1,143 @@
-//! `GET [base]/metadata`: the CapabilityStatement, built from what this program has (FHIR R4 capabilitystatement.html).
+//! `GET [base]/metadata`: the CapabilityStatement (FHIR R4 capabilitystatement.html), built once from the table of routes
+//! and from what this program has.
+//!
+//! | `mode` | answer |
+//! |---|---|
+//! | none, `full`, `normative`, anything else | the whole statement |
+//! | `terminology` | TerminologyCapabilities: this server has no terminology operations |
 
-use axum::{extract::State, http::StatusCode, response::Response};
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use super::{RestState, reply};
+use super::{
+    RestState,
+    error::RestError,
+    extract::{Parameters, Query},
+    reply,
+    routes::{self, Claim},
+    unchanged::unless_changed,
+};
 use crate::{
     config::UpdateCreate,
-    fhir::{HALO, definition::types::R4, instant, types},
+    fhir::{definition::types::R4, instant, types},
     interaction::Engine,
     subscription::topic,
 };
 
 const BACKPORT: &str = "http://hl7.org/fhir/uv/subscriptions-backport";
 
-/// Answers with the statement.
-pub async fn get(State(state): State<RestState>) -> Response {
-    reply::json(StatusCode::OK, state.metadata.to_string())
+/// The two statements, as they are answered.
+pub struct Metadata {
+    capabilities: Statement,
+    terminology: Statement,
 }
 
-/// The statement as JSON text.
-pub fn text(engine: &Engine) -> String {
-    let base = &engine.base;
-    let public = &engine.config.server.public_url;
+struct Statement {
+    text: String,
+    /// Of the content without its date: it changes when the program or its configuration does, not with a restart.
+    tag: HeaderValue,
+}
+
+/// Answers with a statement; 304 with `If-None-Match`.
+pub async fn get(
+    State(state): State<RestState>,
+    Query(query): Query<Parameters>,
+    headers: HeaderMap,
+) -> Result<Response, RestError> {
+    let terminology = query.iter().any(|(name, value)| name == "mode" && value == "terminology");
+    let metadata = &state.metadata;
+    let statement = if terminology { &metadata.terminology } else { &metadata.capabilities };
+    let mut response = reply::json(StatusCode::OK, statement.text.clone());
+    response.headers_mut().insert(header::ETAG, statement.tag.clone());
+    // Anyone may keep it, if they ask whether it still holds.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    Ok(unless_changed(&headers, response))
+}
+
+impl Metadata {
+    /// Builds both from the routes, the configuration and the loaded packages.
+    pub fn build(engine: &Engine) -> Self {
+        let date = instant::format(engine.now());
+        Self {
+            capabilities: Statement::dated(capabilities(engine), &date),
+            terminology: Statement::dated(terminology(engine), &date),
+        }
+    }
+}
+
+impl Statement {
+    fn dated(mut content: Value, date: &str) -> Self {
+        let digest = Sha256::digest(content.to_string());
+        let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        content["date"] = json!(date);
+        let tag = HeaderValue::try_from(format!("W/\"{digest}\"")).unwrap_or(HeaderValue::from_static("W/\"0\""));
+        Self { text: content.to_string(), tag }
+    }
+}
+
+fn terminology(engine: &Engine) -> Value {
+    json!({
+        "resourceType": "TerminologyCapabilities",
+        "status": "active",
+        "kind": "instance",
+        "software": software(),
+        "implementation": {"description": "SMART on FHIR Accelerator", "url": engine.base},
+    })
+}
+
+fn software() -> Value {
+    json!({"name": "sofa", "version": env!("CARGO_PKG_VERSION")})
+}
+
+fn capabilities(engine: &Engine) -> Value {
+    let claims = routes::claims();
+    let patch_formats = all(&claims, |claim| match claim {
+        Claim::PatchFormat(format) => Some(json!(format)),
+        _ => None,
+    });
+    let mut statement = json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "kind": "instance",
+        "instantiates": [format!("{BACKPORT}/CapabilityStatement/backport-subscription-server-r4")],
+        "software": software(),
+        "implementation": {"description": "SMART on FHIR Accelerator", "url": engine.base},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
+        "implementationGuide": ["http://hl7.org/fhir/smart-app-launch/ImplementationGuide/hl7.fhir.uv.smart-app-launch"],
+        "rest": [rest(engine, &claims)],
+    });
+    put(&mut statement, "patchFormat", patch_formats);
+    statement
+}
+
+fn rest(engine: &Engine, claims: &[Claim]) -> Value {
+    let mut rest = json!({"mode": "server", "security": security(&engine.config.server.public_url)});
+    rest["resource"] = types::resource_types().map(|kind| resource(engine, kind, claims)).collect();
+    let interactions = all(claims, |claim| match claim {
+        Claim::System(code) => Some(json!({"code": code})),
+        _ => None,
+    });
+    put(&mut rest, "interaction", interactions);
+    let operations = all(claims, |claim| match claim {
+        Claim::SystemOperation(name, definition) => Some(operation(name, definition)),
+        _ => None,
+    });
+    put(&mut rest, "operation", operations);
+    let compartments = all(claims, |claim| match claim {
+        Claim::Compartment(definition) => Some(json!(definition)),
+        _ => None,
+    });
+    put(&mut rest, "compartment", compartments);
+    rest
+}
+
+fn security(public: &str) -> Value {
     let endpoint = |name: &str, path: &str| json!({"url": name, "valueUri": format!("{public}{path}")});
     let oauth = json!({
         "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
@@ -39,72 +155,72 @@ pub fn text(engine: &Engine) -> String {
         }],
         "text": "OAuth2 using the SMART App Launch profile (see http://hl7.org/fhir/smart-app-launch)",
     });
-    let statement = json!({
-        "resourceType": "CapabilityStatement",
-        "status": "active",
-        "date": instant::format(engine.now()),
-        "kind": "instance",
-        "instantiates": [format!("{BACKPORT}/CapabilityStatement/backport-subscription-server-r4")],
-        "software": {"name": "sofa", "version": env!("CARGO_PKG_VERSION")},
-        "implementation": {"description": "SMART on FHIR Accelerator", "url": base},
-        "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
-        "implementationGuide": ["http://hl7.org/fhir/smart-app-launch/ImplementationGuide/hl7.fhir.uv.smart-app-launch"],
-        "rest": [{
-            "mode": "server",
-            "security": {"extension": [oauth], "cors": true, "service": [service]},
-            "resource": types::resource_types().map(|kind| resource(engine, kind)).collect::<Vec<_>>(),
-            "interaction": [{"code": "transaction"}, {"code": "batch"}],
-            "operation": [
-                {"name": "set-context", "definition": format!("{HALO}/OperationDefinition/set-context")},
-                {"name": "clear-context", "definition": format!("{HALO}/OperationDefinition/clear-context")},
-            ],
-        }],
-    });
-    statement.to_string()
+    json!({"extension": [oauth], "cors": true, "service": [service]})
 }
 
-fn resource(engine: &Engine, kind: &str) -> Value {
-    let codes = ["read", "vread", "update", "delete", "history-instance", "create"];
-    let mut resource = json!({
-        "type": kind,
-        "interaction": codes.map(|code| json!({"code": code})),
-        "versioning": "versioned",
-        "readHistory": true,
-        "updateCreate": engine.config.fhir.update_create != UpdateCreate::Off && kind != "Subscription",
-        "conditionalCreate": kind != "Subscription",
-        "operation": [{"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}],
-    });
-    let profiles = profiles(engine, kind);
-    if !profiles.is_empty() {
-        resource["supportedProfile"] = json!(profiles);
-    }
+fn resource(engine: &Engine, kind: &str, claims: &[Claim]) -> Value {
+    let mut resource = json!({"type": kind});
     if kind == "Subscription" {
-        resource["extension"] = topic::all()
-            .iter()
-            .map(|topic| {
-                json!({
-                    "url": format!("{BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"),
-                    "valueCanonical": topic.url,
-                })
-            })
-            .collect();
-        let backport = format!("{BACKPORT}/StructureDefinition/backport-subscription");
-        resource["supportedProfile"] = profiles.into_iter().chain([&*backport]).collect();
-        resource["operation"] = json!([
-            resource["operation"][0],
-            {"name": "status", "definition": format!("{BACKPORT}/OperationDefinition/backport-subscription-status")},
-            {"name": "events", "definition": format!("{BACKPORT}/OperationDefinition/backport-subscription-events")},
-        ]);
+        put(&mut resource, "extension", topics());
     }
+    put(&mut resource, "supportedProfile", profiles(engine, kind).into_iter().map(Value::from).collect());
+    let interactions = all(claims, |claim| match claim {
+        Claim::Type(code) => Some(json!({"code": code})),
+        _ => None,
+    });
+    put(&mut resource, "interaction", interactions);
+    resource["versioning"] = json!("versioned");
+    resource["readHistory"] = json!(claims.contains(&Claim::Type("vread")));
+    // A Subscription is made by a handshake: never under a chosen id, never found instead.
+    let is_subscription = kind == "Subscription";
+    resource["updateCreate"] = json!(engine.config.fhir.update_create != UpdateCreate::Off && !is_subscription);
+    for claim in claims {
+        match *claim {
+            Claim::Flag("conditionalCreate") => resource["conditionalCreate"] = json!(!is_subscription),
+            Claim::Flag(name) => resource[name] = json!(true),
+            Claim::Code(name, code) => resource[name] = json!(code),
+            _ => {}
+        }
+    }
+    resource["referencePolicy"] = json!(["literal", "logical"]);
+    let operations = all(claims, |claim| match *claim {
+        Claim::Operation(name, definition) => Some(operation(name, definition)),
+        Claim::OperationOf(of, name, definition) if of == kind => Some(operation(name, definition)),
+        _ => None,
+    });
+    put(&mut resource, "operation", operations);
     resource
 }
 
+fn operation(name: &str, definition: &str) -> Value {
+    json!({"name": name, "definition": definition})
+}
+
+/// What `tell` makes of the claims.
+fn all(claims: &[Claim], tell: impl Fn(&Claim) -> Option<Value>) -> Vec<Value> {
+    claims.iter().filter_map(tell).collect()
+}
+
+/// Adds a list, unless it is empty: FHIR has no empty lists.
+fn put(to: &mut Value, name: &str, list: Vec<Value>) {
+    if !list.is_empty() {
+        to[name] = Value::Array(list);
+    }
+}
+
+fn topics() -> Vec<Value> {
+    let url = format!("{BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical");
+    topic::all().iter().map(|topic| json!({"url": url, "valueCanonical": topic.url})).collect()
+}
+
 /// The loaded profiles on a type: those of packages, R4's own aside.
-fn profiles<'e>(engine: &'e Engine, kind: &str) -> Vec<&'e str> {
+fn profiles(engine: &Engine, kind: &str) -> Vec<String> {
+    let backport = format!("{BACKPORT}/StructureDefinition/backport-subscription");
     let structures = engine.validator.registry().structures();
     let own = structures.filter(|one| one.is_constraint && one.type_name == kind && !one.url.starts_with(R4));
-    own.map(|one| &*one.url)
-        .filter(|url| *url != format!("{BACKPORT}/StructureDefinition/backport-subscription"))
-        .collect()
+    let mut profiles: Vec<_> = own.map(|one| one.url.to_string()).filter(|url| *url != backport).collect();
+    if kind == "Subscription" {
+        profiles.push(backport);
+    }
+    profiles
 }

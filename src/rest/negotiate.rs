@@ -1,22 +1,28 @@
 //! Content negotiation (FHIR R4 http.html#mime-type): `_format`, else `Accept` by its q-values (RFC 9110 section 12.5.1),
 //! else the format of the request's body, else JSON.
 //!
-//! The routes inside speak JSON. Here, in one place for answers and errors alike, it becomes XML for those who want that.
+//! The routes inside speak JSON. Here, in one place for answers and errors alike, it becomes XML for those who want that,
+//! or is laid out for people (`_pretty`).
+
+use std::borrow::Cow;
 
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header, response::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use mediatype::{MediaType, MediaTypeList, Name, ReadParams};
 
 use super::{RestState, error::RestError};
-use crate::fhir::{
-    format::{Format, is_r4},
-    json::Limits,
-    xml,
+use crate::{
+    fhir::{
+        format::{Format, is_r4},
+        json::{Limits, pretty},
+        xml,
+    },
+    interaction::Failure,
 };
 
 /// Parameters of the protocol, in every query; no interaction takes them for input.
@@ -30,41 +36,60 @@ pub async fn middleware(State(state): State<RestState>, mut request: Request, ne
         Ok(format) => format,
         Err(error) => return varying(error.into_response()),
     };
+    let is_pretty = parameter(request.uri(), "_pretty").is_some_and(|value| value == "true");
     if let Some(uri) = without_protocol(request.uri()) {
         *request.uri_mut() = uri;
     }
-    if format == Format::Json {
-        return varying(next.run(request).await);
-    }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if request.method() == Method::HEAD {
-        // The headers are those of the XML document, so it is made; the body is dropped outside.
-        *request.method_mut() = Method::GET;
-    }
     let response = next.run(request).await;
-    varying(in_xml(response, &state.engine.limits(), reads).await)
+    varying(match format {
+        Format::Xml => in_xml(response, &state.engine.limits(), reads).await,
+        Format::Json if is_pretty => for_people(response).await,
+        Format::Json => response,
+    })
+}
+
+/// A parameter's first value that is not empty.
+fn parameter<'u>(uri: &'u Uri, name: &str) -> Option<Cow<'u, str>> {
+    let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    query.find(|(own, value)| own == name && !value.is_empty()).map(|(_, value)| value)
+}
+
+/// The answer, if it is JSON, with its text. Every answer is in memory already.
+async fn json_text(response: Response) -> Result<(Parts, String), Response> {
+    if response.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != Format::Json.media_type()) {
+        return Err(response);
+    }
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.map(Vec::from).ok();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    text.map(|text| (parts, text)).ok_or_else(|| RestError::from(Failure::Internal).into_response())
+}
+
+async fn for_people(response: Response) -> Response {
+    match json_text(response).await {
+        Ok((mut parts, text)) => {
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Response::from_parts(parts, Body::from(pretty(&text)))
+        }
+        Err(other) => other,
+    }
 }
 
 /// The answer in XML. A document that has no XML form is 406 to a reader; after a write it is sent as it is, for the write
 /// has happened.
 async fn in_xml(response: Response, limits: &Limits, reads: bool) -> Response {
-    if response.headers().get(header::CONTENT_TYPE).is_none_or(|value| value != Format::Json.media_type()) {
-        return response;
-    }
-    let (status, (mut parts, body)) = (response.status(), response.into_parts());
-    // Every answer is in memory already.
-    let Ok(json) = to_bytes(body, usize::MAX).await else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-    let written = match std::str::from_utf8(&json) {
-        Ok(text) => xml::from_json(text, limits),
-        Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let (mut parts, json) = match json_text(response).await {
+        Ok(parts) => parts,
+        Err(other) => return other,
     };
-    match written {
+    match xml::from_json(&json, limits) {
         Ok(xml) => {
             parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Format::Xml.media_type()));
             parts.headers.remove(header::CONTENT_LENGTH);
             Response::from_parts(parts, Body::from(xml))
         }
-        Err(not) if reads && status.is_success() => {
+        Err(not) if reads && parts.status.is_success() => {
             let refused = RestError::NotAcceptable(format!("{not}; ask for application/fhir+json"));
             Box::pin(in_xml(refused.into_response(), limits, false)).await
         }
@@ -82,9 +107,7 @@ fn varying(mut response: Response) -> Response {
 
 /// The format of the answer. `body` is that of the request's body.
 fn wanted(headers: &HeaderMap, uri: &Uri, body: Option<Format>) -> Result<Format, RestError> {
-    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    let asked = query.into_iter().find(|(name, value)| name == "_format" && !value.is_empty());
-    if let Some((_, asked)) = asked {
+    if let Some(asked) = parameter(uri, "_format") {
         return Format::of_parameter(&asked).ok_or_else(|| not_acceptable(&asked));
     }
     let accept: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();

@@ -1,7 +1,7 @@
 //! Operations: `$set-context`, `$clear-context`, `$validate`, and `$status` and `$events` of Subscriptions.
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
 };
@@ -11,13 +11,13 @@ use super::{
     body::{FhirBody, OptionalBody},
     caller::Authenticated,
     error::RestError,
-    kind::KnownKind,
+    extract::{Parameters as Inputs, Path, Query},
     reply,
 };
 use crate::{
     access::{Act, Denied, authorize},
     context::{clear, set},
-    fhir::{outcome::IssueType, resource::Resource, types},
+    fhir::{outcome::IssueType, resource::Resource},
     interaction::{
         Failure, subscription,
         validate::{self, Mode, Question},
@@ -57,14 +57,11 @@ pub async fn clear_context(
     Ok(reply::json(StatusCode::OK, clear::clear(&state.engine, &caller, &permit, &body).await?))
 }
 
-type Inputs = Vec<(String, String)>;
-
 /// `POST [base]/[type]/$validate` with a resource, or with Parameters (`resource`, `mode`, `profile`). It tells nothing that
 /// the caller did not send, so any token will do.
 pub async fn validate_type(
     State(state): State<RestState>,
     Authenticated(_): Authenticated,
-    _: KnownKind,
     Path(kind): Path<String>,
     Query(inputs): Query<Inputs>,
     body: OptionalBody,
@@ -78,13 +75,12 @@ pub async fn validate_type(
 pub async fn validate_instance(
     State(state): State<RestState>,
     Authenticated(caller): Authenticated,
-    _: KnownKind,
     Path((kind, id)): Path<(String, String)>,
     Query(inputs): Query<Inputs>,
     body: OptionalBody,
 ) -> Result<Response, RestError> {
     let asked = Asked::read(&state, &kind, inputs, body.0)?;
-    let permit = authorize(&caller, Act::Read { kind: &kind, id: known(&id)? })?;
+    let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
     if asked.mode == Mode::Delete
         && let Err(Denied(outcome)) = authorize(&caller, Act::Delete { kind: &kind })
     {
@@ -98,11 +94,10 @@ pub async fn validate_instance(
 pub async fn validate_stored(
     state: State<RestState>,
     caller: Authenticated,
-    known: KnownKind,
     path: Path<(String, String)>,
     inputs: Query<Inputs>,
 ) -> Result<Response, RestError> {
-    validate_instance(state, caller, known, path, inputs, OptionalBody(None)).await
+    validate_instance(state, caller, path, inputs, OptionalBody(None)).await
 }
 
 /// What a `$validate` request says, in its query or its Parameters.
@@ -192,7 +187,7 @@ pub async fn status(
     Authenticated(caller): Authenticated,
     Path(id): Path<String>,
 ) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Read { kind: "Subscription", id: known(&id)? })?;
+    let permit = authorize(&caller, Act::Read { kind: "Subscription", id: &id })?;
     Ok(reply::json(StatusCode::OK, subscription::status(&state.engine, &permit, &id).await?))
 }
 
@@ -203,7 +198,7 @@ pub async fn events_get(
     Path(id): Path<String>,
     Query(inputs): Query<Inputs>,
 ) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Read { kind: "Subscription", id: known(&id)? })?;
+    let permit = authorize(&caller, Act::Read { kind: "Subscription", id: &id })?;
     Ok(reply::json(StatusCode::OK, subscription::events(&state.engine, &permit, &id, &inputs).await?))
 }
 
@@ -219,8 +214,4 @@ pub async fn events_post(
 
 fn inputs(OptionalBody(body): OptionalBody) -> Result<Inputs, Failure> {
     body.as_ref().map_or_else(|| Ok(Vec::new()), subscription::inputs)
-}
-
-fn known(id: &str) -> Result<&str, Failure> {
-    if types::is_id(id) { Ok(id) } else { Err(Failure::NotFound) }
 }

@@ -14,6 +14,7 @@ pub mod login;
 pub mod presence;
 pub mod provision;
 pub mod resource;
+pub mod search;
 pub mod subscription;
 pub mod user;
 
@@ -39,6 +40,11 @@ impl Error {
     /// Whether the statement broke a unique key: another transaction was first.
     pub fn is_duplicate(&self) -> bool {
         matches!(self, Self::Database(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+
+    /// Whether Postgres ended the statement because it took too long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Database(sqlx::Error::Database(error)) if error.code().as_deref() == Some("57014"))
     }
 
     /// Whether the database is away or overloaded rather than the statement wrong: worth a later try.

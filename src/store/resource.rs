@@ -4,7 +4,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Result, Tx};
+use super::{Result, Tx, audit, search::index};
+use crate::fhir::search::Rows;
 
 /// Which rows a caller may see at all. What it may not see is answered like what does not exist.
 ///
@@ -44,31 +45,75 @@ const HISTORY: &str = "select version, updated, method, body from resource_histo
   order by version desc limit $5";
 const HISTORY_VERSION: &str = "select version, updated, method, body from resource_history
   where tenant = $1 and type = $2 and id = $3 and version = $4";
-const BY_IDENTIFIER: &str = concat!(
-    "select distinct r.tenant, r.type, r.id, r.version, r.updated, r.method, r.context, r.poc_client, r.purged, r.body
-     from search_token s join resource r on r.tenant = s.tenant and r.type = s.type and r.id = s.id where ",
-    visible!(),
-    " and s.tenant in (0, $1) and s.type = $4 and s.param = 'identifier' and s.value = $5
-      and ($6::text is null or s.system = $6) and r.body is not null limit 1000"
-);
 const TAKEN: &str = "select 1 from resource where tenant = $1 and type = $2 and id = $3";
 
 // One statement, one round trip: the old version moves to history, the new one takes its place if (and only if) it
-// follows the stored one, the search values are replaced. All parts see the same snapshot.
-const PUT: &str = "with incoming as (
+// follows the stored one, the index rows are replaced, the audit rows are written. All parts see the same snapshot, so the
+// rows that are deleted are never those that are inserted.
+macro_rules! put {
+    ($before:literal, $on_conflict:literal) => {
+        concat!(
+            "with incoming as (
     select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::uuid[],
-      $8::text[], $9::text[]) as i (tenant, type, id, version, updated, method, context, poc_client, body)),
+      $8::text[], $9::text[], $10::text[], $11::text[]) with ordinality
+      as i (tenant, type, id, version, updated, method, context, poc_client, body, narrative, content, ord)),",
+            $before,
+            "
+  stored as (insert into resource as r (tenant, type, id, version, updated, method, context, poc_client, body)
+    select tenant, type, id, version, updated, method, context, poc_client, body from incoming
+    on conflict (tenant, type, id) do ",
+            $on_conflict,
+            "
+    returning r.tenant, r.type, r.id, r.key),
+  placed as (select i.ord, s.tenant, s.key, i.narrative, i.content from stored s join incoming i using (tenant, type, id)),
+  tokens as (insert into search_token (tenant, key, slot, digest, sort)
+    select p.tenant, p.key, v.slot, v.digest, v.sort
+    from unnest($12::bigint[], $13::smallint[], $14::uuid[], $15::text[]) as v (ord, slot, digest, sort)
+    join placed p using (ord)),
+  strings as (insert into search_string (tenant, key, slot, parameter, folded, exact, is_least, is_greatest)
+    select p.tenant, p.key, v.slot, v.parameter, v.folded, v.exact, v.is_least, v.is_greatest
+    from unnest($16::bigint[], $17::smallint[], $18::int[], $19::text[], $20::text[], $21::boolean[], $22::boolean[])
+      as v (ord, slot, parameter, folded, exact, is_least, is_greatest) join placed p using (ord)),
+  times as (insert into search_time (tenant, key, slot, parameter, low, high, is_least, is_greatest)
+    select p.tenant, p.key, v.slot, v.parameter, v.low, v.high, v.is_least, v.is_greatest
+    from unnest($23::bigint[], $24::smallint[], $25::int[], $26::bigint[], $27::bigint[], $28::boolean[], $29::boolean[])
+      as v (ord, slot, parameter, low, high, is_least, is_greatest) join placed p using (ord)),
+  quantities as (insert into search_quantity
+      (tenant, key, slot, parameter, low, high, system, code, unit, is_least, is_greatest)
+    select p.tenant, p.key, v.slot, v.parameter, coalesce(v.low::numeric, '-infinity'), coalesce(v.high::numeric, 'infinity'),
+      v.system, v.code, v.unit, v.is_least, v.is_greatest
+    from unnest($30::bigint[], $31::smallint[], $32::int[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[],
+      $38::boolean[], $39::boolean[])
+      as v (ord, slot, parameter, low, high, system, code, unit, is_least, is_greatest) join placed p using (ord)),
+  refs as (insert into search_reference (tenant, key, slot, parameter, target_type, target_id)
+    select p.tenant, p.key, v.slot, v.parameter, v.target_type, v.target_id
+    from unnest($40::bigint[], $41::smallint[], $42::int[], $43::text[], $44::text[])
+      as v (ord, slot, parameter, target_type, target_id) join placed p using (ord)),
+  texts as (insert into search_text (tenant, key, narrative, content)
+    select tenant, key, to_tsvector('simple', narrative), to_tsvector('simple', content) from placed
+    where narrative <> '' or content <> ''),
+  audited as (insert into audit (at, action, outcome, client_id, user_id, context, tenant, target, request_id)
+    select $45, a.action, 'success', $46, $47, $48, $49, a.target, $50
+    from unnest($51::text[], $52::text[]) as a (action, target))
+  select count(*) from stored"
+        )
+    };
+}
+const INSERT: &str = put!("", "nothing");
+const REPLACE: &str = put!(
+    "
+  old as (select r.* from resource r join incoming i on r.tenant = i.tenant and r.type = i.type and r.id = i.id),
   moved as (insert into resource_history (tenant, type, id, version, updated, method, body)
-    select r.tenant, r.type, r.id, r.version, r.updated, r.method, r.body
-    from resource r join incoming i on r.tenant = i.tenant and r.type = i.type and r.id = i.id),
-  unindexed as (delete from search_token s using incoming i where s.tenant = i.tenant and s.type = i.type and s.id = i.id),
-  indexed as (insert into search_token (tenant, type, param, system, value, id)
-    select * from unnest($10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[]))
-  insert into resource as r (tenant, type, id, version, updated, method, context, poc_client, body)
-  select tenant, type, id, version, updated, method, context, poc_client, body from incoming
-  on conflict (tenant, type, id) do update set version = excluded.version, updated = excluded.updated,
-    method = excluded.method, body = excluded.body
-  where r.version = excluded.version - 1 and not r.purged";
+    select tenant, type, id, version, updated, method, body from old),
+  no_tokens as (delete from search_token s using old o where s.tenant = o.tenant and s.key = o.key),
+  no_strings as (delete from search_string s using old o where s.tenant = o.tenant and s.key = o.key),
+  no_times as (delete from search_time s using old o where s.tenant = o.tenant and s.key = o.key),
+  no_quantities as (delete from search_quantity s using old o where s.tenant = o.tenant and s.key = o.key),
+  no_refs as (delete from search_reference s using old o where s.tenant = o.tenant and s.key = o.key),
+  no_texts as (delete from search_text s using old o where s.tenant = o.tenant and s.key = o.key),",
+    "update set version = excluded.version, updated = excluded.updated, method = excluded.method, body = excluded.body
+    where r.version = excluded.version - 1 and not r.purged"
+);
 
 const LINK: &str = "insert into context_link (context, tenant, type, id)
   select $1, * from unnest($2::bigint[], $3::text[], $4::text[]) on conflict do nothing";
@@ -98,9 +143,14 @@ const HAND_OVER: &str = "with heir as (
   where r.tenant = h.tenant and r.type = h.type and r.id = h.id";
 const PURGE: &str = "with gone as (
     update resource set purged = true, body = null, method = 'DELETE' where context = $1 and not purged
-    returning tenant, type, id),
+    returning tenant, type, id, key),
   history as (delete from resource_history h using gone g where h.tenant = g.tenant and h.type = g.type and h.id = g.id),
-  tokens as (delete from search_token s using gone g where s.tenant = g.tenant and s.type = g.type and s.id = g.id),
+  tokens as (delete from search_token s using gone g where s.tenant = g.tenant and s.key = g.key),
+  strings as (delete from search_string s using gone g where s.tenant = g.tenant and s.key = g.key),
+  times as (delete from search_time s using gone g where s.tenant = g.tenant and s.key = g.key),
+  quantities as (delete from search_quantity s using gone g where s.tenant = g.tenant and s.key = g.key),
+  refs as (delete from search_reference s using gone g where s.tenant = g.tenant and s.key = g.key),
+  texts as (delete from search_text s using gone g where s.tenant = g.tenant and s.key = g.key),
   links as (delete from context_link l where l.context = $1)
   select type, id from gone order by type, id";
 
@@ -145,8 +195,8 @@ pub struct NewVersion {
     pub context: Option<Uuid>,
     pub poc_client: Option<String>,
     pub body: Option<String>,
-    /// (system, value) of its identifiers.
-    pub identifiers: Vec<(String, String)>,
+    /// What the index holds of it; nothing for a delete.
+    pub rows: Rows,
 }
 
 /// The current version, deleted and purged ones included.
@@ -187,33 +237,23 @@ pub async fn history_version(conn: &mut PgConnection, of: &Current, version: i64
     Ok(query.bind(version).fetch_optional(conn).await?)
 }
 
-/// The visible, not deleted resources with this identifier; `system` `None` = any, empty = none.
-pub async fn by_identifier(
-    conn: &mut PgConnection,
-    visible: &Visible,
-    kind: &str,
-    system: Option<&str>,
-    value: &str,
-) -> Result<Vec<Current>> {
-    let query = sqlx::query_as(BY_IDENTIFIER).bind(visible.tenant).bind(visible.context).bind(&visible.poc_client);
-    Ok(query.bind(kind).bind(value).bind(system).fetch_all(conn).await?)
-}
-
 /// Whether the id is used in this tenant, seen or not.
 pub async fn is_taken(conn: &mut PgConnection, tenant: i64, kind: &str, id: &str) -> Result<bool> {
     Ok(sqlx::query(TAKEN).bind(tenant).bind(kind).bind(id).fetch_optional(conn).await?.is_some())
 }
 
-/// Stores new versions. `false` when one of them does not follow the stored version: another writer was first, and
-/// this transaction must be rolled back.
-pub async fn put(tx: &mut Tx, versions: &[NewVersion]) -> Result<bool> {
+/// Stores new versions and tells the audit trail of them: `entry` is who, `what` the (action, target) of each. `false` when
+/// a version does not follow the stored one: another writer was first, and this transaction must be rolled back.
+pub async fn put(
+    tx: &mut Tx,
+    versions: &[NewVersion],
+    entry: &audit::Entry<'_>,
+    what: &[(&'static str, String)],
+    now: OffsetDateTime,
+) -> Result<bool> {
     let column = |get: fn(&NewVersion) -> &str| versions.iter().map(get).collect::<Vec<_>>();
-    let tokens: Vec<_> = versions
-        .iter()
-        .filter(|new| new.body.is_some())
-        .flat_map(|new| new.identifiers.iter().map(move |(system, value)| (new, system.as_str(), value.as_str())))
-        .collect();
-    let done = sqlx::query(PUT)
+    let is_new = versions.iter().all(|new| new.version == 1);
+    let query = sqlx::query_scalar(if is_new { INSERT } else { REPLACE })
         .bind(versions.iter().map(|new| new.tenant).collect::<Vec<_>>())
         .bind(column(|new| &new.type_name))
         .bind(column(|new| &new.id))
@@ -223,15 +263,19 @@ pub async fn put(tx: &mut Tx, versions: &[NewVersion]) -> Result<bool> {
         .bind(versions.iter().map(|new| new.context).collect::<Vec<_>>())
         .bind(versions.iter().map(|new| new.poc_client.as_deref()).collect::<Vec<_>>())
         .bind(versions.iter().map(|new| new.body.as_deref()).collect::<Vec<_>>())
-        .bind(tokens.iter().map(|(new, ..)| new.tenant).collect::<Vec<_>>())
-        .bind(tokens.iter().map(|(new, ..)| new.type_name.as_str()).collect::<Vec<_>>())
-        .bind(tokens.iter().map(|_| "identifier").collect::<Vec<_>>())
-        .bind(tokens.iter().map(|(_, system, _)| *system).collect::<Vec<_>>())
-        .bind(tokens.iter().map(|(_, _, value)| *value).collect::<Vec<_>>())
-        .bind(tokens.iter().map(|(new, ..)| new.id.as_str()).collect::<Vec<_>>())
-        .execute(tx.conn())
-        .await?;
-    Ok(done.rows_affected() == versions.len() as u64)
+        .bind(column(|new| &new.rows.narrative))
+        .bind(column(|new| &new.rows.content));
+    let query = index::bind(query, versions.iter().map(|new| &new.rows))
+        .bind(now)
+        .bind(entry.client_id)
+        .bind(entry.user_id)
+        .bind(entry.context)
+        .bind(entry.tenant)
+        .bind(entry.request_id)
+        .bind(what.iter().map(|(action, _)| *action).collect::<Vec<_>>())
+        .bind(what.iter().map(|(_, target)| target.as_str()).collect::<Vec<_>>());
+    let stored: i64 = query.fetch_one(tx.conn()).await?;
+    Ok(usize::try_from(stored) == Ok(versions.len()))
 }
 
 /// Makes resources of another context, or of the PoC itself, visible in `context`: (tenant, type, id). `false` when one

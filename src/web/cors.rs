@@ -5,6 +5,7 @@ use sqlx::PgPool;
 use std::time::Duration;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use super::request_id;
 use crate::store;
 
 /// How long a browser may remember a preflight answer.
@@ -12,7 +13,12 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// For what everybody may read without credentials: discovery, keys, the CapabilityStatement.
 pub fn anyone() -> CorsLayer {
-    CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]).allow_headers(Any).max_age(MAX_AGE)
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET])
+        .allow_headers(Any)
+        .expose_headers([header::ETAG, request_id::HEADER, request_id::CORRELATION])
+        .max_age(MAX_AGE)
 }
 
 /// For tokens and FHIR: only pages of an origin that an enabled client registered. Without cookies: whoever calls these
@@ -31,10 +37,11 @@ pub fn registered_origins(pool: PgPool) -> CorsLayer {
             header::ACCEPT,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            header::IF_MODIFIED_SINCE,
             header::IF_NONE_MATCH,
             HeaderName::from_static("if-none-exist"),
             HeaderName::from_static("prefer"),
-            HeaderName::from_static("x-request-id"),
+            request_id::HEADER,
         ])
         .expose_headers([
             header::CONTENT_LOCATION,
@@ -43,7 +50,9 @@ pub fn registered_origins(pool: PgPool) -> CorsLayer {
             header::LOCATION,
             header::RETRY_AFTER,
             header::WWW_AUTHENTICATE,
-            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("preference-applied"),
+            request_id::HEADER,
+            request_id::CORRELATION,
         ])
         .max_age(MAX_AGE)
 }

@@ -209,6 +209,11 @@ impl Expansion {
         codes
     }
 
+    /// Every code it surely has, with its system.
+    pub fn tokens(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.codes.iter().map(|(system, code, _)| (system, code))
+    }
+
     /// The value sets it refers to and are not there, and what else is wrong with it.
     pub fn missing(&self) -> &[String] {
         &self.missing

@@ -5,10 +5,12 @@
 //! Duplicate keys, which FHIR forbids (json.html), and excessive depth are refused while parsing.
 
 mod parse;
+mod pretty;
 
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 pub use parse::fingerprint;
+pub use pretty::pretty;
 
 /// What a document may cost.
 #[derive(Clone, Copy, Debug)]

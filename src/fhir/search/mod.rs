@@ -5,8 +5,19 @@
 //! all starts agree on it without asking anyone. What a token search compares is a digest ([`Digest`]): one fixed-length
 //! value for parameter, system and code together, whatever their length.
 
+mod extract;
+mod fold;
+mod interval;
+mod parameter;
+mod parse;
 mod query;
 mod row;
+
+pub use extract::{fold_token, patient_compartment};
+pub use fold::fold;
+pub use interval::interval;
+pub use parameter::{Component, Modifier, Parameter, Parameters};
+pub use parse::{Handling, Level, Request, condition, parse};
 
 pub use query::{
     Chain, Comparison, Compartment, Direction, Filter, Has, Include, Lookup, Part, Prefix, Query, SortBy, SortKey,

@@ -24,7 +24,7 @@ pub use status::{status, statuses};
 use super::{Engine, Failure, read::parsed};
 use crate::{
     store::{
-        self, Tx,
+        self, Tx, audit,
         resource::{self, NewVersion, Visible},
         subscription::Row,
     },
@@ -57,9 +57,12 @@ pub async fn set_status(
         context: None,
         poc_client: row.poc_client,
         body: Some(changed.stamped(id, row.version + 1, now)),
-        identifiers: Vec::new(),
+        rows: engine.parameters.extract(&changed, id, &engine.base),
     };
-    if resource::put(tx, &[version]).await? { Ok(()) } else { Err(Failure::Internal) }
+    let entry = audit::Entry { tenant, ..audit::Entry::default() };
+    let target = format!("Subscription/{id}/_history/{}", version.version);
+    let stored = resource::put(tx, &[version], &entry, &[("subscription-status", target)], now).await?;
+    if stored { Ok(()) } else { Err(Failure::Internal) }
 }
 
 /// Puts a Subscription in `error`: only its owner re-activates it (Backport guide, errors).

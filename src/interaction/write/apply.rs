@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    End, audited,
+    End,
     deliver::{Answer, Lease, Loaded, intent_ids},
     reason::Reason,
     recover,
@@ -18,7 +18,7 @@ use crate::{
         self, Tx, audit, context, grant,
         intent::{self, Intent},
     },
-    subscription::{change::Change, delivery::Delivery, request::Spec},
+    subscription::{delivery::Delivery, request::Spec},
 };
 
 /// Intents looked at for one round at most.
@@ -165,8 +165,7 @@ async fn end(tx: &mut Tx, engine: &Engine, answer: &Answer, now: OffsetDateTime)
         drop_sent(tx, answer, &Reason::Revoked).await?;
         return Ok(Err(Reason::Revoked.failure()));
     }
-    super::put(tx, &answer.loaded.changes).await?;
-    audit_applied(tx, intent, &answer.loaded.changes, now).await?;
+    super::put(tx, engine, &answer.loaded.changes, &audit_entry(intent), now).await?;
     intent::settle(tx, intent.id, &acknowledged).await?;
     intent::end(tx, intent.id).await?;
     for (id, said) in &answer.said {
@@ -217,11 +216,6 @@ fn reason(answer: &Answer) -> Reason {
         Delivery::Unknown { .. } => Some(Reason::Silent),
     };
     answer.said.values().filter_map(of).max().unwrap_or(Reason::OutOfReach)
-}
-
-async fn audit_applied(tx: &mut Tx, intent: &Intent, changes: &[Change], now: OffsetDateTime) -> Result<(), Failure> {
-    let entry = audit::Entry { outcome: "success", ..audit_entry(intent) };
-    Ok(audit::append_many(tx.conn(), &entry, &audited(changes), now).await?)
 }
 
 fn audit_entry(intent: &Intent) -> audit::Entry<'_> {

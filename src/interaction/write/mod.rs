@@ -50,9 +50,18 @@ pub enum Op {
     /// create, conditional or not.
     Create { resource: Resource, condition: Option<Condition> },
     /// update, or update-as-create.
-    Update { id: String, resource: Resource, if_match: Option<i64> },
+    Update { id: String, resource: Resource, expected: Option<Expected> },
     /// delete.
     Delete { kind: String, id: String, if_match: Option<i64> },
+}
+
+/// What has to be stored for an update to happen (FHIR R4 http.html#concurrency).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// `If-Match: W/"3"`: this version.
+    Version(i64),
+    /// `If-None-Match: *`: nothing, or nothing any more.
+    Nothing,
 }
 
 /// One write with its leave, and where it stands in the request.
@@ -64,8 +73,8 @@ pub struct Planned {
     pub full_url: Option<String>,
     /// FHIRPath of the entry, for issues: `Bundle.entry[2]`.
     pub at: Option<String>,
-    /// By type: the leave under which conditional references are looked up.
-    pub lookups: BTreeMap<String, Permit>,
+    /// Its conditional references, by their text.
+    pub lookups: BTreeMap<String, Condition>,
 }
 
 impl Planned {
@@ -237,8 +246,16 @@ pub async fn commit(
     keys: &Keys,
     now: OffsetDateTime,
 ) -> Result<(), Failure> {
-    put(tx, &resolved.changes).await?;
-    audit_changes(tx, caller, &resolved.changes, now).await?;
+    let first = resolved.changes.first();
+    let entry = audit::Entry {
+        client_id: Some(&caller.client_id),
+        user_id: caller.user_id,
+        context: caller.launch.as_ref().map(|launch| launch.id).or(first.and_then(|change| change.context)),
+        tenant: first.map_or(0, |change| change.tenant),
+        request_id: caller.request_id.as_deref(),
+        ..audit::Entry::default()
+    };
+    put(tx, engine, &resolved.changes, &entry, now).await?;
     keys.unlock(tx).await?;
     tracing::debug!(changes = resolved.changes.len(), process = %engine.process, "committed");
     Ok(())
@@ -292,20 +309,27 @@ impl Keys {
     }
 }
 
-/// The only place where versions are stored.
-async fn put(tx: &mut Tx, changes: &[Change]) -> Result<(), Failure> {
+/// The only place where versions are stored, with what the index holds of them and their audit rows: one round trip.
+async fn put(
+    tx: &mut Tx,
+    engine: &Engine,
+    changes: &[Change],
+    entry: &audit::Entry<'_>,
+    now: OffsetDateTime,
+) -> Result<(), Failure> {
     if changes.is_empty() {
         return Ok(());
     }
-    let versions: Vec<_> = changes.iter().map(new_version).collect();
-    if store::resource::put(tx, &versions).await? {
+    let versions: Vec<_> = changes.iter().map(|change| new_version(engine, change)).collect();
+    if store::resource::put(tx, &versions, entry, &audited(changes), now).await? {
         Ok(())
     } else {
         Err(Failure::Conflict(Outcome::error(IssueType::Conflict, "another write was first; read and try again")))
     }
 }
 
-fn new_version(change: &Change) -> NewVersion {
+fn new_version(engine: &Engine, change: &Change) -> NewVersion {
+    let rows = |after| engine.parameters.extract(after, &change.id, &engine.base);
     NewVersion {
         tenant: change.tenant,
         type_name: change.kind.clone(),
@@ -316,22 +340,8 @@ fn new_version(change: &Change) -> NewVersion {
         context: change.context,
         poc_client: change.poc_client.clone(),
         body: change.body.clone(),
-        identifiers: change.after.as_ref().map(Resource::identifiers).unwrap_or_default(),
+        rows: change.after.as_ref().map(rows).unwrap_or_default(),
     }
-}
-
-async fn audit_changes(tx: &mut Tx, caller: &Caller, changes: &[Change], now: OffsetDateTime) -> Result<(), Failure> {
-    let Some(first) = changes.first() else { return Ok(()) };
-    let entry = audit::Entry {
-        outcome: "success",
-        client_id: Some(&caller.client_id),
-        user_id: caller.user_id,
-        context: caller.launch.as_ref().map(|launch| launch.id).or(first.context),
-        tenant: first.tenant,
-        request_id: caller.request_id.as_deref(),
-        ..audit::Entry::default()
-    };
-    Ok(audit::append_many(tx.conn(), &entry, &audited(changes), now).await?)
 }
 
 /// (action, target) of each change, for the audit trail.

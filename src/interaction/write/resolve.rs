@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
-use super::{Fate, Op, Planned, Written};
+use super::{Expected, Fate, Op, Planned, Written};
 use crate::{
     access::Permit,
     config::UpdateCreate,
@@ -21,9 +21,6 @@ use crate::{
     },
     subscription::change::{Change, Method},
 };
-
-/// Longest identifier (system and value together, in bytes) that the index takes.
-const MAX_IDENTIFIER: usize = 1024;
 
 /// Final changes: their ids, versions and content will not change any more.
 #[derive(Debug, Default)]
@@ -85,20 +82,15 @@ fn located(failure: Failure, plan: &Planned) -> Failure {
 
 async fn target(tx: &mut Tx, engine: &Engine, plan: &Planned) -> Result<Target, Failure> {
     match &plan.op {
-        Op::Create { condition, .. } => created(tx, engine, &plan.permit, condition.as_ref()).await,
-        Op::Update { id, resource, if_match } => updated(tx, engine, &plan.permit, resource, id, *if_match).await,
+        Op::Create { condition, .. } => created(tx, engine, condition.as_ref()).await,
+        Op::Update { id, resource, expected } => updated(tx, engine, &plan.permit, resource, id, *expected).await,
         Op::Delete { kind, id, if_match } => deleted(tx, engine, &plan.permit, kind, id, *if_match).await,
     }
 }
 
-async fn created(
-    tx: &mut Tx,
-    engine: &Engine,
-    permit: &Permit,
-    condition: Option<&Condition>,
-) -> Result<Target, Failure> {
+async fn created(tx: &mut Tx, engine: &Engine, condition: Option<&Condition>) -> Result<Target, Failure> {
     if let Some(condition) = condition {
-        let mut found = condition.matches(tx, permit, engine).await?;
+        let mut found = condition.matches(tx.conn(), engine).await?;
         match (found.pop(), found.is_empty()) {
             (Some(row), true) => return Ok(Target::Found { row }),
             (Some(_), false) => {
@@ -117,17 +109,24 @@ async fn updated(
     permit: &Permit,
     resource: &Resource,
     id: &str,
-    if_match: Option<i64>,
+    expected: Option<Expected>,
 ) -> Result<Target, Failure> {
     let kind = resource.type_name();
     let row = changeable(tx, engine, permit, kind, id).await?;
     let Some((row, before)) = row else {
-        if if_match.is_some() {
+        if let Some(Expected::Version(_)) = expected {
             return Err(Failure::precondition(IssueType::Conflict, "If-Match names a version, but nothing is stored"));
         }
         return update_as_create(tx, engine, permit, kind, id).await;
     };
-    check_version(&row, if_match)?;
+    match expected {
+        Some(Expected::Nothing) if before.is_some() => {
+            let text = format!("If-None-Match wants a new resource; this one has version {}", row.version);
+            return Err(Failure::precondition(IssueType::Conflict, text));
+        }
+        Some(Expected::Version(version)) => check_version(&row, Some(version))?,
+        Some(Expected::Nothing) | None => {}
+    }
     Ok(Target::Next { row, before })
 }
 
@@ -258,23 +257,19 @@ async fn conditional_references(
     planned: &[Planned],
     targets: &mut HashMap<String, String>,
 ) -> Result<(), Failure> {
-    for plan in planned.iter().filter(|plan| plan.at.is_some()) {
-        let (Op::Create { resource, .. } | Op::Update { resource, .. }) = &plan.op else { continue };
-        for found in reference::all(resource) {
-            let Some((kind, query)) = reference::conditional(&found.reference) else { continue };
-            if targets.contains_key(&found.reference) {
+    for plan in planned {
+        for (text, condition) in &plan.lookups {
+            if targets.contains_key(text) {
                 continue;
             }
-            let condition = Condition::parse(kind, query).map_err(|failure| located(failure, plan))?;
-            let permit = plan.lookups.get(kind).unwrap_or(&plan.permit);
-            let matches = condition.matches(tx, permit, engine).await?;
+            let matches = condition.matches(tx.conn(), engine).await?;
             let [row] = matches.as_slice() else {
-                let text = format!("the reference {} matches {} resources, not one", found.reference, matches.len());
+                let many = if matches.is_empty() { "no resource" } else { "several resources, not one" };
                 let code = if matches.is_empty() { IssueType::NotFound } else { IssueType::MultipleMatches };
-                return Err(located(Failure::precondition(code, text), plan));
+                let told = format!("the reference {text} matches {many}");
+                return Err(located(Failure::precondition(code, told), plan));
             };
-            let target = format!("{kind}/{}", row.id);
-            targets.insert(found.reference, target);
+            targets.insert(text.clone(), format!("{}/{}", row.r#type, row.id));
         }
     }
     Ok(())
@@ -326,7 +321,6 @@ fn finish(
     if !plan.permit.may_write(&after, &change.id, &engine.base) {
         return Err(outside_compartment());
     }
-    check_identifiers(&after)?;
     let body = after.stamped(&change.id, version, now);
     let stored =
         Stored { kind: after.type_name().to_owned(), id: change.id.clone(), version, updated: now, body: body.clone() };
@@ -336,17 +330,6 @@ fn finish(
     change.body = Some(body);
     resolved.changes.push(change);
     Ok(Written { fate, stored: Some(stored), tenant, advice: Vec::new() })
-}
-
-/// Refuses what the index could not hold before anybody is told of it.
-fn check_identifiers(resource: &Resource) -> Result<(), Failure> {
-    let too_long = |(system, value): &(String, String)| system.len() + value.len() > MAX_IDENTIFIER;
-    if resource.identifiers().iter().any(too_long) {
-        let text = format!("an identifier's system and value have at most {MAX_IDENTIFIER} bytes together");
-        let at = format!("{}.identifier", resource.type_name());
-        return Err(Failure::Unprocessable(Outcome::error(IssueType::TooLong, text).at(at)));
-    }
-    Ok(())
 }
 
 fn rewritten(

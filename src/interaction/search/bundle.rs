@@ -1,0 +1,71 @@
+//! The `searchset` Bundle (FHIR R4 bundle.html#searchset).
+
+use serde_json::{Value, json};
+
+use crate::{
+    fhir::{
+        json::quote,
+        outcome::{Issue, Outcome},
+        search::Query,
+    },
+    interaction::{Engine, Failure},
+    store::resource::Current,
+};
+
+/// A Bundle in the making.
+pub struct Searchset {
+    head: Value,
+    entries: Vec<String>,
+}
+
+impl Searchset {
+    /// An empty one.
+    pub fn new(total: Option<i64>, links: &[(&str, String)]) -> Self {
+        let mut head = json!({"resourceType": "Bundle", "type": "searchset"});
+        if let Some(total) = total {
+            head["total"] = json!(total);
+        }
+        head["link"] = links.iter().map(|(relation, url)| json!({"relation": relation, "url": url})).collect();
+        Self { head, entries: Vec::new() }
+    }
+
+    /// Adds a resource; its text goes in as it is: numbers keep their digits.
+    pub fn entry(&mut self, base: &str, row: &Current, body: &str, mode: &str) {
+        let url = quote(&format!("{base}/{}/{}", row.r#type, row.id));
+        self.entries.push(format!("{{\"fullUrl\":{url},\"resource\":{body},\"search\":{{\"mode\":\"{mode}\"}}}}"));
+    }
+
+    /// Adds what the client should know.
+    pub fn outcome(&mut self, issues: Vec<Issue>) {
+        if let Some(outcome) = Outcome::of(issues) {
+            let outcome = outcome.to_json();
+            self.entries.push(format!("{{\"resource\":{outcome},\"search\":{{\"mode\":\"outcome\"}}}}"));
+        }
+    }
+
+    /// The whole as JSON text.
+    pub fn text(self) -> String {
+        let mut text = self.head.to_string();
+        if !self.entries.is_empty() {
+            text.pop();
+            text.push_str(",\"entry\":[");
+            text.push_str(&self.entries.join(","));
+            text.push_str("]}");
+        }
+        text
+    }
+}
+
+/// The address of a search with these parameters.
+pub fn link(base: &str, path: &str, used: &[(String, String)]) -> String {
+    if used.is_empty() {
+        return format!("{base}{path}");
+    }
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(used).finish();
+    format!("{base}{path}?{query}")
+}
+
+/// What `_summary` and `_elements` leave of a body.
+pub fn kept(_engine: &Engine, _query: &Query, body: String) -> Result<String, Failure> {
+    Ok(body)
+}

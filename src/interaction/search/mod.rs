@@ -1,0 +1,291 @@
+//! search: `GET [base]/[type]?…`, `POST [base]/[type]/_search`, and the same for the system and for compartments
+//! (FHIR R4 http.html#search, search.html).
+//!
+//! | situation | answer |
+//! |---|---|
+//! | understood | 200 and a `searchset` Bundle, also when nothing matches |
+//! | a parameter that is unknown or empty | left out of `self`, with a warning; 400 with `Prefer: handling=strict` |
+//! | a value or modifier that the parameter does not take | 400 |
+//! | the token may not search the type | 403 |
+//! | a type reached by a chain or `_has` may not be searched | nothing is found there, with a warning |
+//! | a paging link of another caller | 404 |
+//! | longer than `database.statement_timeout` | 503, `too-costly` |
+//!
+//! What is not visible is not found, not counted, not included and leads nowhere: see [`reach`].
+
+mod bundle;
+mod include;
+mod reach;
+
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+
+use super::{Engine, Failure, page::Page, read::parsed, subscription::show::View};
+use crate::{
+    access::Caller,
+    fhir::{
+        outcome::{Issue, IssueType},
+        search::{Handling, Level, Query, Request, Summary, Total, parse},
+    },
+    store::{
+        resource::Current,
+        search::{self as store, Cursor, Found, Window},
+    },
+};
+use bundle::Searchset;
+pub use reach::Leave;
+
+/// What is searched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Resources of one type.
+    Type(String),
+    /// Resources of all types, or of those in `_type`.
+    System,
+    /// A compartment: that of `[compartment]/[id]`; `None` = all its types.
+    Compartment { compartment: String, id: String, kind: Option<String> },
+}
+
+impl Place {
+    /// The path below the base.
+    fn path(&self) -> String {
+        match self {
+            Self::Type(kind) => format!("/{kind}"),
+            Self::System => String::new(),
+            Self::Compartment { compartment, id, kind } => {
+                format!("/{compartment}/{id}/{}", kind.as_deref().unwrap_or("*"))
+            }
+        }
+    }
+
+    fn level(&self) -> Level<'_> {
+        match self {
+            Self::Type(kind) => Level::Type(kind),
+            Self::System => Level::System,
+            Self::Compartment { compartment, id, kind } => {
+                Level::Compartment { type_name: compartment, id, kind: kind.as_deref() }
+            }
+        }
+    }
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct From {
+    cursor: Option<Cursor>,
+    /// The page ends there.
+    backward: bool,
+}
+
+/// A page link's content: the parameters that were used, and where it goes on.
+type Link = Page<Vec<(String, String)>, From>;
+
+/// Searches and answers with the `searchset` Bundle as JSON text.
+pub async fn search(
+    engine: &Engine,
+    caller: &Caller,
+    place: &Place,
+    pairs: &[(String, String)],
+    handling: Handling,
+) -> Result<String, Failure> {
+    let listing = format!("search {}", place.path());
+    let token = pairs.iter().find(|(name, _)| name == super::page::PARAMETER).map(|(_, token)| token);
+    let (pairs, from, here) = match token {
+        Some(token) => {
+            let page = Link::of_token(engine, caller, &listing, token)?;
+            (page.parameters, page.cursor, Some(token.as_str()))
+        }
+        None => (pairs.to_vec(), From::default(), None),
+    };
+    let query = parsed_query(engine, place, &pairs, handling)?;
+    let leave = Leave::take(caller, &query)?;
+    let results = run(engine, caller, &leave, &query, &from).await?;
+    let link = |from: From| -> Result<String, Failure> {
+        let page = Link { parameters: query.used.clone(), cursor: from };
+        Ok(format!("{}{}?_page={}", engine.base, place.path(), page.token(engine, caller, &listing)?))
+    };
+    let first = bundle::link(&engine.base, &place.path(), &query.used);
+    let own = here.map_or_else(|| first.clone(), |token| format!("{}{}?_page={token}", engine.base, place.path()));
+    let mut links = vec![("self", own)];
+    if !results.only_total {
+        links.push(("first", first));
+        let cursor = |found: Option<&Found>| found.map(|found| found.cursor(&query.sort));
+        if results.has_previous {
+            links.push(("previous", link(From { cursor: cursor(results.matches.first()), backward: true })?));
+        }
+        if results.has_next {
+            links.push(("next", link(From { cursor: cursor(results.matches.last()), backward: false })?));
+        }
+        if results.has_previous || results.has_next {
+            links.push(("last", link(From { cursor: None, backward: true })?));
+        }
+    }
+    finish(engine, &leave, &query, results, &links).await
+}
+
+fn parsed_query(
+    engine: &Engine,
+    place: &Place,
+    pairs: &[(String, String)],
+    handling: Handling,
+) -> Result<Query, Failure> {
+    let request = request(engine, handling);
+    parse(&request, place.level(), pairs).map_err(Failure::BadRequest)
+}
+
+/// What the parser of queries needs to know of this server.
+pub fn request(engine: &Engine, handling: Handling) -> Request<'_> {
+    Request {
+        parameters: &engine.parameters,
+        registry: engine.validator.registry(),
+        base: &engine.base,
+        now: engine.now(),
+        handling,
+    }
+}
+
+/// What was found.
+struct Results {
+    matches: Vec<Found>,
+    included: Vec<Current>,
+    total: Option<i64>,
+    only_total: bool,
+    has_previous: bool,
+    has_next: bool,
+    warnings: Vec<Issue>,
+}
+
+async fn run(engine: &Engine, caller: &Caller, leave: &Leave, query: &Query, from: &From) -> Result<Results, Failure> {
+    let types = searched(leave, query);
+    let only_total = query.count == Some(0) || query.summary == Some(Summary::Count);
+    let mut conn = engine.pool.acquire().await?;
+    let mut results = Results {
+        matches: Vec::new(),
+        included: Vec::new(),
+        total: None,
+        only_total,
+        has_previous: false,
+        has_next: false,
+        warnings: query.ignored.clone(),
+    };
+    if only_total || matches!(query.total, Some(Total::Accurate | Total::Estimate)) {
+        results.total = Some(store::count(&mut conn, &leave.reach, &types, &query.filters).await?);
+    }
+    if !only_total {
+        fill(engine, &mut conn, leave, query, from, &types, &mut results).await?;
+        if !query.includes.is_empty() || !query.revincludes.is_empty() {
+            bring(engine, &mut conn, caller, query, &mut results).await?;
+        }
+    }
+    for kind in &leave.withheld {
+        let text = format!("the token does not allow to search {kind}: conditions on it find nothing");
+        results.warnings.push(Issue::warning(IssueType::Suppressed, text));
+    }
+    let is_limited = leave.reach.types.values().any(Option::is_some);
+    if results.matches.is_empty() && is_limited {
+        let text = "only the compartment of the patient in context was searched: the token allows no more";
+        results.warnings.push(Issue::warning(IssueType::Suppressed, text));
+    }
+    Ok(results)
+}
+
+fn searched(leave: &Leave, query: &Query) -> Vec<String> {
+    if query.types.is_empty() { leave.types() } else { query.types.clone() }
+}
+
+async fn fill(
+    engine: &Engine,
+    conn: &mut PgConnection,
+    leave: &Leave,
+    query: &Query,
+    from: &From,
+    types: &[String],
+    results: &mut Results,
+) -> Result<(), Failure> {
+    let limits = &engine.config.search;
+    let size = query.count.map_or(limits.page_size, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    let size = size.min(limits.max_page_size);
+    let window = Window { size, cursor: from.cursor.clone(), backward: from.backward };
+    let (matches, more) = store::page(conn, &leave.reach, types, &query.filters, &query.sort, window).await?;
+    // Beyond the edge that the page was reached over there is at least the row of the link.
+    let (has_previous, has_next) =
+        if from.backward { (more, from.cursor.is_some()) } else { (from.cursor.is_some(), more) };
+    let is_everything = !has_previous && !has_next;
+    if results.total.is_none() && is_everything && query.total != Some(Total::None) {
+        results.total = i64::try_from(matches.len()).ok();
+    }
+    (results.has_previous, results.has_next) = (has_previous, has_next);
+    results.matches = matches;
+    Ok(())
+}
+
+async fn bring(
+    engine: &Engine,
+    conn: &mut PgConnection,
+    caller: &Caller,
+    query: &Query,
+    results: &mut Results,
+) -> Result<(), Failure> {
+    let Some(leave) = Leave::to_read(caller) else { return Ok(()) };
+    let brought = include::bring(conn, engine, &leave, query, &results.matches).await?;
+    if brought.is_cut {
+        let text = format!("more than {} resources would be included; the rest is left out", brought.rows.len());
+        results.warnings.push(Issue::warning(IssueType::Incomplete, text));
+    }
+    for row in brought.rows {
+        if shown(engine, &leave, &row)? {
+            results.included.push(row);
+        }
+    }
+    Ok(())
+}
+
+/// The statements look for what may be shown only; this is looked at once more, for a mistake there would leak.
+fn shown(engine: &Engine, leave: &Leave, row: &Current) -> Result<bool, Failure> {
+    let Some(permit) = leave.of(&row.r#type) else { return Ok(false) };
+    if !permit.is_limited() {
+        return Ok(true);
+    }
+    let body = parsed(engine, row.body.as_deref().unwrap_or_default())?;
+    let shows = permit.shows(&body, &row.id, &engine.base);
+    if !shows {
+        tracing::error!(kind = row.r#type, "a search found what may not be shown; it is left out");
+    }
+    Ok(shows)
+}
+
+async fn finish(
+    engine: &Engine,
+    leave: &Leave,
+    query: &Query,
+    results: Results,
+    links: &[(&str, String)],
+) -> Result<String, Failure> {
+    let mut set = Searchset::new(results.total, links);
+    for found in results.matches {
+        if shown(engine, leave, &found.current)? {
+            let body = body(engine, leave, &found.current).await?;
+            set.entry(&engine.base, &found.current, &bundle::kept(engine, query, body)?, "match");
+        }
+    }
+    for row in &results.included {
+        let body = body(engine, leave, row).await?;
+        set.entry(&engine.base, row, &bundle::kept(engine, query, body)?, "include");
+    }
+    if !results.warnings.is_empty() {
+        set.outcome(results.warnings);
+    }
+    Ok(set.text())
+}
+
+/// The body as this caller sees it.
+async fn body(engine: &Engine, leave: &Leave, row: &Current) -> Result<String, Failure> {
+    let stored = row.body.clone().unwrap_or_default();
+    if row.r#type != "Subscription" {
+        return Ok(stored);
+    }
+    let Some(permit) = leave.of(&row.r#type) else { return Ok(stored) };
+    let mut conn = engine.pool.acquire().await?;
+    let view = View::of(&mut conn, engine, permit, &row.r#type, &row.id).await?;
+    Ok(view.body(row.version, stored))
+}

@@ -1,0 +1,143 @@
+//! What every request below the FHIR base passes, whatever its route: an address that can be read, a type that exists, an
+//! end in time, and an OperationOutcome for whatever goes wrong on the way.
+
+use std::any::Any;
+
+use axum::{
+    extract::{MatchedPath, RawPathParams, Request, State, rejection::RawPathParamsRejection},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use percent_encoding::percent_decode;
+
+use super::{RestState, error::RestError, reply, routes};
+use crate::{
+    fhir::{
+        outcome::{IssueType, Outcome},
+        types,
+    },
+    interaction::Failure,
+};
+
+/// The longest path and query, in bytes. hyper itself refuses what is longer than 65,534.
+const MAX_URL: usize = 32 << 10;
+
+/// The variable segments of the path; a fallback has none.
+type Params = Result<RawPathParams, RawPathParamsRejection>;
+
+/// Lets through what can be routed.
+pub async fn middleware(
+    State(state): State<RestState>,
+    matched: Option<MatchedPath>,
+    params: Params,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Err(error) = readable(request.uri()) {
+        return error.into_response();
+    }
+    if let Err(error) = known(&params, request.method()) {
+        return error.into_response();
+    }
+    let method = request.method().clone();
+    let limit = state.engine.config.server.request_timeout;
+    let answer = tokio::time::timeout(limit, next.run(request)).await;
+    let mut response = answer.unwrap_or_else(|_| {
+        let outcome = Outcome::error(IssueType::Timeout, "this took longer than the server allows");
+        reply::outcome(StatusCode::GATEWAY_TIMEOUT, &outcome)
+    });
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Some(matched) = matched
+    {
+        allow(&mut response, &method, routes::methods(&state.path, matched.as_str()));
+    }
+    // What is answered here is about patients: no cache keeps it, unless the route knows better.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// 404 for a type that R4 has not, whatever was to be done there; and for an id that nothing can have, or 400 where it was
+/// to be given to something. Case matters.
+fn known(params: &Params, method: &Method) -> Result<(), RestError> {
+    for (name, value) in params.iter().flatten() {
+        match name {
+            "kind" if !types::is_resource(value) => return Err(Failure::NotFound.into()),
+            "id" if types::is_id(value) => {}
+            "id" if *method == Method::PUT => {
+                return Err(Failure::bad_request(IssueType::Value, "an id is 1 to 64 of A-Z a-z 0-9 - .").into());
+            }
+            "id" => return Err(Failure::NotFound.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// 414 for an address that is too long, 400 for one that is not percent-encoded UTF-8 (RFC 3986; FHIR R4 http.html#general).
+fn readable(uri: &Uri) -> Result<(), RestError> {
+    let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+    if path.len() + query.len() > MAX_URL {
+        return Err(RestError::UrlTooLong(MAX_URL));
+    }
+    for (name, part) in [("path", path), ("query", query)] {
+        if !is_encoded(part.as_bytes()) {
+            let text =
+                format!("in the {name} of the address, '%' has to be followed by two hexadecimal digits of UTF-8");
+            return Err(Failure::bad_request(IssueType::Value, text).into());
+        }
+    }
+    Ok(())
+}
+
+fn is_encoded(part: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(found) = part[at..].iter().position(|byte| *byte == b'%') {
+        at += found + 1;
+        let digits = part.get(at..at + 2);
+        if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+            return false;
+        }
+    }
+    percent_decode(part).decode_utf8().is_ok()
+}
+
+/// Tells which methods there are instead: not the one that was refused, which may exist for other resources of the path.
+fn allow(response: &mut Response, refused: &Method, methods: Vec<Method>) {
+    let others: Vec<_> = methods.iter().filter(|method| *method != refused).map(Method::as_str).collect();
+    if let Ok(value) = HeaderValue::from_str(&others.join(", ")) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+}
+
+/// What a handler that panicked is answered with. The panic itself was printed where it happened; it is not told.
+pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a request ended in a panic");
+    RestError::from(Failure::Internal).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_percent_encoded_utf8() {
+        for (part, good) in [
+            ("", true),
+            ("/Patient/1", true),
+            ("name=M%C3%BCller%20x+y", true),
+            ("%41", true),
+            ("%", false),
+            ("%4", false),
+            ("%4g", false),
+            ("%%41", false),
+            ("100%25", true),
+            ("name=100%", false),
+            ("%C3", false),
+            ("%FF", false),
+            ("%C3%28", false),
+        ] {
+            assert_eq!(is_encoded(part.as_bytes()), good, "{part}");
+        }
+    }
+}

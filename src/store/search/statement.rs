@@ -1,0 +1,181 @@
+//! Text and binds of one statement.
+
+use sqlx::{Encode, FromRow, PgConnection, Postgres, QueryBuilder, Type, postgres::PgRow};
+use uuid::Uuid;
+
+use super::Reach;
+use crate::store::Result;
+
+/// A statement in the making. Text is appended as it stands in this program; whatever comes from a request is bound.
+pub struct Statement {
+    builder: QueryBuilder<Postgres>,
+    aliases: u32,
+}
+
+/// A table alias, such as `s3`.
+pub type Alias = String;
+
+impl Statement {
+    pub fn new() -> Self {
+        Self { builder: QueryBuilder::new(""), aliases: 0 }
+    }
+
+    /// A name that no other table of the statement has.
+    pub fn alias(&mut self, stem: &'static str) -> Alias {
+        self.aliases += 1;
+        format!("{stem}{}", self.aliases)
+    }
+
+    /// Appends text of this program.
+    pub fn push(&mut self, text: &str) -> &mut Self {
+        self.builder.push(text);
+        self
+    }
+
+    /// Appends a bound value.
+    pub fn bind<'v, T: Encode<'v, Postgres> + Type<Postgres> + 'v>(&mut self, value: T) -> &mut Self {
+        self.builder.push_bind(value);
+        self
+    }
+
+    /// The rows it gives.
+    pub async fn fetch<R: for<'r> FromRow<'r, PgRow> + Send + Unpin>(
+        mut self,
+        conn: &mut PgConnection,
+    ) -> Result<Vec<R>> {
+        // The shapes are many and the values decide about the plan: no statement is kept.
+        Ok(self.builder.build_query_as().persistent(false).fetch_all(conn).await?)
+    }
+
+    #[cfg(test)]
+    pub fn text(&self) -> &str {
+        self.builder.sql().as_str()
+    }
+}
+
+/// Part of what a caller sees, with an index of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Branch {
+    /// The jurisdiction's data.
+    Shared,
+    /// What this context holds.
+    Context { tenant: i64, context: Uuid },
+    /// What another context holds and this one links.
+    Linked { tenant: i64, context: Uuid },
+    /// What this PoC's contexts hold, and what it keeps itself.
+    Poc { tenant: i64, client: String },
+}
+
+impl Branch {
+    /// The branches of what is visible; they have no row in common.
+    pub fn all(reach: &Reach) -> Vec<Self> {
+        let visible = &reach.visible;
+        let tenant = visible.tenant;
+        let mut branches = vec![Self::Shared];
+        if tenant == 0 {
+            return branches;
+        }
+        if let Some(context) = visible.context {
+            branches.extend([Self::Context { tenant, context }, Self::Linked { tenant, context }]);
+        }
+        if let Some(client) = &visible.poc_client {
+            branches.push(Self::Poc { tenant, client: client.clone() });
+        }
+        branches
+    }
+
+    /// The tenant of its rows.
+    pub const fn tenant(&self) -> i64 {
+        match self {
+            Self::Shared => 0,
+            Self::Context { tenant, .. } | Self::Linked { tenant, .. } | Self::Poc { tenant, .. } => *tenant,
+        }
+    }
+
+    /// The condition that a row of `resource` is one of this branch.
+    pub fn push(&self, sql: &mut Statement, r: &str) {
+        sql.push(r).push(".tenant = ").bind(self.tenant());
+        match self {
+            Self::Shared => {}
+            Self::Context { context, .. } => {
+                sql.push(" and ").push(r).push(".context = ").bind(*context);
+            }
+            Self::Linked { context, .. } => {
+                sql.push(" and ").push(r).push(".context is distinct from ").bind(*context);
+                sql.push(" and (")
+                    .push(r)
+                    .push(".type, ")
+                    .push(r)
+                    .push(".id) in (select l.type, l.id from context_link l");
+                sql.push(" where l.context = ").bind(*context).push(" and l.tenant = ").bind(self.tenant()).push(")");
+            }
+            Self::Poc { client, .. } => {
+                sql.push(" and ").push(r).push(".poc_client = ").bind(client.clone());
+            }
+        }
+        sql.push(" and not ").push(r).push(".purged and ").push(r).push(".body is not null");
+    }
+}
+
+/// The condition that a row of `resource`, of whatever branch, is visible and not deleted.
+pub fn push_visible(sql: &mut Statement, reach: &Reach, r: &str) {
+    let branches = Branch::all(reach);
+    sql.push("(");
+    for (index, branch) in branches.iter().enumerate() {
+        sql.push(if index == 0 { "" } else { " or " });
+        branch.push(sql, r);
+    }
+    sql.push(")");
+}
+
+/// The tenants of what is visible, as an array.
+pub fn tenants(reach: &Reach) -> Vec<i64> {
+    let mut tenants = vec![0, reach.visible.tenant];
+    tenants.dedup();
+    tenants
+}
+
+/// The condition that a row of `resource` is of one of these types, each within its patient where it has one. False
+/// without a type that the caller may search.
+pub fn push_types(sql: &mut Statement, reach: &Reach, types: &[String], r: &str, tenant: Option<i64>) {
+    let mut whole = Vec::new();
+    let mut limited: std::collections::BTreeMap<&str, Vec<String>> = std::collections::BTreeMap::new();
+    for name in types {
+        match reach.types.get(name) {
+            None => {}
+            Some(None) => whole.push(name.clone()),
+            Some(Some(patient)) => limited.entry(patient).or_default().push(name.clone()),
+        }
+    }
+    if whole.is_empty() && limited.is_empty() {
+        sql.push("false");
+        return;
+    }
+    sql.push("(");
+    push_type_names(sql, &whole, r);
+    for (index, (patient, names)) in limited.into_iter().enumerate() {
+        sql.push(if index == 0 && whole.is_empty() { "" } else { " or " });
+        push_type_names(sql, &names, r);
+        sql.push(" and exists (select 1 from search_reference c where c.key = ").push(r).push(".key and c.tenant = ");
+        match tenant {
+            Some(tenant) => sql.bind(tenant),
+            None => sql.push(r).push(".tenant"),
+        };
+        sql.push(" and c.parameter = ").bind(reach.patients);
+        sql.push(" and c.target_type = 'Patient' and c.target_id = ").bind(patient.to_owned()).push(")");
+    }
+    sql.push(")");
+}
+
+fn push_type_names(sql: &mut Statement, names: &[String], r: &str) {
+    match names {
+        [] => {}
+        // A constant lets the index give its rows in order.
+        [name] => {
+            sql.push(r).push(".type = ").bind(name.clone());
+        }
+        names => {
+            sql.push(r).push(".type = any(").bind(names.to_vec()).push(")");
+        }
+    }
+}
