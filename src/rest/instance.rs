@@ -1,25 +1,19 @@
-//! Instance level: `[base]/[type]/[id]` and its history.
+//! Instance level: `[base]/[type]/[id]` and its versions.
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::Response,
 };
 
 use super::{
-    RestState,
-    body::FhirBody,
-    caller::Authenticated,
-    error::RestError,
-    extract::{Path, Query},
-    preference::Preference,
-    reply,
+    RestState, body::FhirBody, caller::Authenticated, error::RestError, extract::Path, preference::Preference, reply,
     unchanged::unless_changed,
 };
 use crate::{
     access::{Act, authorize},
-    fhir::{instant, outcome::IssueType},
-    interaction::{Failure, delete, history, read, update, write::Expected},
+    fhir::outcome::IssueType,
+    interaction::{Failure, delete, read, update, write::Expected},
 };
 
 /// read, with `If-None-Match` and `If-Modified-Since` (304).
@@ -44,44 +38,6 @@ pub async fn vread(
     let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
     let stored = read::vread(&state.engine, &permit, &kind, &id, &version).await?;
     Ok(unless_changed(&headers, reply::version(stored)))
-}
-
-/// Instance history with `_count` and `_since`.
-pub async fn history(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
-    Path((kind, id)): Path<(String, String)>,
-    Query(query): Query<Vec<(String, String)>>,
-) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
-    let bundle = history::history(&state.engine, &permit, &kind, &id, window(&query)?).await?;
-    Ok(reply::json(StatusCode::OK, bundle))
-}
-
-fn window(query: &[(String, String)]) -> Result<history::Window, Failure> {
-    let mut window = history::Window::default();
-    for (name, value) in query {
-        let repeated = match name.as_str() {
-            "_count" => {
-                let count = value.parse().ok().filter(|count| *count >= 0);
-                let count = count.ok_or_else(|| Failure::bad_request(IssueType::Value, "_count is a whole number"))?;
-                window.count.replace(count).is_some()
-            }
-            "_since" => {
-                // '+' of a time zone offset is often sent unescaped and arrives as a space.
-                let since = instant::parse(&value.replace(' ', "+"));
-                let since = since.ok_or_else(|| {
-                    Failure::bad_request(IssueType::Value, "_since is an instant such as 2026-01-02T03:04:05Z")
-                })?;
-                window.since.replace(since).is_some()
-            }
-            _ => false,
-        };
-        if repeated {
-            return Err(Failure::bad_request(IssueType::Value, format!("{name} may be given once")));
-        }
-    }
-    Ok(window)
 }
 
 /// update

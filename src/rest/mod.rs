@@ -5,6 +5,7 @@ mod caller;
 mod error;
 mod extract;
 mod gate;
+mod history;
 mod instance;
 mod kind;
 mod metadata;

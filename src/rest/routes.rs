@@ -12,7 +12,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{RestState, error, instance, kind, metadata, operation, search, system};
+use super::{RestState, error, history, instance, kind, metadata, operation, search, system};
 
 /// Everything below the FHIR base.
 #[rustfmt::skip]
@@ -22,6 +22,7 @@ pub fn table() -> Vec<Route> {
 
         // the system
         post("/", system::bundle).is(System("transaction")).is(System("batch")),
+        get("/_history", history::of_system).is(System("history-system")),
         get("/", search::system).is(System("search-system")),
         post("/_search", search::system_form),
         post("/$set-context", operation::set_context).is(SET_CONTEXT),
@@ -29,6 +30,7 @@ pub fn table() -> Vec<Route> {
 
         // a type
         post("/{kind}", kind::create).is(Type("create")).is(CONDITIONAL_CREATE),
+        get("/{kind}/_history", history::of_type).is(Type("history-type")),
         get("/{kind}", search::kind).is(Type("search-type")),
         post("/{kind}/_search", search::kind_form),
         post("/{kind}/$validate", operation::validate_type).is(VALIDATE),
@@ -48,7 +50,7 @@ pub fn table() -> Vec<Route> {
         get("/{kind}/{id}", instance::read).is(Type("read")).is(CONDITIONAL_READ),
         put("/{kind}/{id}", instance::update).is(Type("update")),
         delete("/{kind}/{id}", instance::delete).is(Type("delete")),
-        get("/{kind}/{id}/_history", instance::history).is(Type("history-instance")),
+        get("/{kind}/{id}/_history", history::of_instance).is(Type("history-instance")),
         get("/{kind}/{id}/_history/{version}", instance::vread).is(Type("vread")),
         get("/{kind}/{id}/$validate", operation::validate_stored),
         post("/{kind}/{id}/$validate", operation::validate_instance).is(VALIDATE),

@@ -7,6 +7,7 @@ pub mod client;
 pub mod context;
 pub mod event;
 pub mod grant;
+pub mod history;
 pub mod idempotency;
 pub mod intent;
 pub mod key;

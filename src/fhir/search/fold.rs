@@ -6,7 +6,10 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         let mut folded = String::with_capacity(text.len());
-        for word in text.split_ascii_whitespace() {
+        for word in text
+            .split(|char: char| char.is_ascii_whitespace() || char.is_ascii_control())
+            .filter(|word| !word.is_empty())
+        {
             if !folded.is_empty() {
                 folded.push(' ');
             }
@@ -24,7 +27,7 @@ pub fn fold(text: &str) -> String {
             'ø' => folded.push('o'),
             'ł' => folded.push('l'),
             'đ' => folded.push('d'),
-            char if char.is_whitespace() => {
+            char if char.is_whitespace() || char.is_control() => {
                 if !folded.is_empty() && !folded.ends_with(' ') {
                     folded.push(' ');
                 }

@@ -96,7 +96,9 @@ pub fn parse(request: &Request<'_>, level: Level<'_>, pairs: &[(String, String)]
         if OF_THE_PROTOCOL.contains(&&**name) {
             continue;
         }
-        let done = if value.is_empty() {
+        let done = if name.contains('\0') || value.contains('\0') {
+            Err(Wrong::value("a search", "no parameter or value holds the character NUL"))
+        } else if value.is_empty() {
             Err(Wrong::Unknown(format!("the parameter {name} has no value")))
         } else if result::is_result(name) {
             result::read(request, level, &mut query, name, value)

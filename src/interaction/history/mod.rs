@@ -1,0 +1,102 @@
+//! history: `GET [base]/[type]/[id]/_history`, `GET [base]/[type]/_history`, `GET [base]/_history`
+//! (FHIR R4 http.html#history).
+//!
+//! | situation | answer |
+//! |---|---|
+//! | an instance that is visible, deleted included | its versions |
+//! | an instance that is unknown, or not for this caller | 404 |
+//! | an instance purged by `$clear-context` | 410 |
+//! | a type that the token may not search | 403 |
+//! | everything | the types that the token may search |
+//! | a parameter that is unknown or empty | ignored; 400 with `Prefer: handling=strict` |
+//! | a known parameter twice, with a modifier, or with an unusable value | 400 |
+//! | a paging link of another caller | 404 |
+//!
+//! Deletes are entries without a resource; what was purged is no entry at all. Under `patient/` scopes every version is
+//! judged for itself (a resource may have moved from one patient to another), and a delete by what it deleted.
+
+mod asked;
+mod bundle;
+mod listing;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Engine, Failure, page, page::Page};
+use crate::{access::Caller, store::history::Cursor};
+use asked::Asked;
+use listing::Listing;
+
+/// Whose history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place<'a> {
+    /// That of one resource.
+    Instance { kind: &'a str, id: &'a str },
+    /// That of all resources of a type.
+    Type(&'a str),
+    /// That of everything.
+    System,
+}
+
+impl Place<'_> {
+    /// The path below the base.
+    fn path(&self) -> String {
+        match self {
+            Self::Instance { kind, id } => format!("/{kind}/{id}/_history"),
+            Self::Type(kind) => format!("/{kind}/_history"),
+            Self::System => "/_history".to_owned(),
+        }
+    }
+}
+
+/// Where a page of the listing is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Part {
+    /// Beyond this version; `None`: from an end of the listing.
+    beyond: Option<Cursor>,
+    /// Towards the beginning of the listing.
+    backward: bool,
+}
+
+type Link = Page<Vec<(String, String)>, Part>;
+
+/// The `history` Bundle as JSON text. `pairs` are the query's parameters; with `strict`, unknown ones are refused.
+pub async fn history(
+    engine: &Engine,
+    caller: &Caller,
+    place: Place<'_>,
+    pairs: &[(String, String)],
+    strict: bool,
+) -> Result<String, Failure> {
+    let path = place.path();
+    let listing_name = format!("history {path}");
+    let token = pairs.iter().find(|(name, _)| name == page::PARAMETER).map(|(_, token)| token);
+    let (asked, part) = match token {
+        None => (Asked::read(pairs, strict)?, Part::default()),
+        Some(token) => {
+            let link = Link::of_token(engine, caller, &listing_name, token)?;
+            (Asked::read(&link.parameters, false)?, link.cursor)
+        }
+    };
+    let listing = Listing::read(engine, caller, place, &asked, &part).await?;
+    let url = |query: &str| format!("{}{path}{query}", engine.base);
+    let first = url(&asked.query());
+    let link = |part: Part| -> Result<String, Failure> {
+        let link = Link { parameters: asked.used.clone(), cursor: part };
+        Ok(url(&format!("?{}={}", page::PARAMETER, link.token(engine, caller, &listing_name)?)))
+    };
+    let own = token.map_or_else(|| first.clone(), |token| url(&format!("?{}={token}", page::PARAMETER)));
+    let mut links = vec![("self", own)];
+    if asked.count > 0 {
+        links.push(("first", first));
+        if let Some(beyond) = &listing.previous {
+            links.push(("previous", link(Part { beyond: beyond.clone(), backward: true })?));
+        }
+        if let Some(beyond) = &listing.next {
+            links.push(("next", link(Part { beyond: beyond.clone(), backward: false })?));
+        }
+        if listing.previous.is_some() || listing.next.is_some() {
+            links.push(("last", link(Part { beyond: None, backward: true })?));
+        }
+    }
+    bundle::text(&engine.base, engine.now(), &links, &listing)
+}
