@@ -2,7 +2,7 @@
 
 /// A stream of numbers decided by its seed.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
+pub struct Chance(u64);
 
 impl Chance {
     /// The stream that belongs to these numbers: one for each visit, person and place, so that any of them can be told

@@ -26,7 +26,7 @@ use time::format_description::well_known::Rfc3339;
 use time::macros::{datetime, offset};
 use time::{Duration, OffsetDateTime};
 
-use self::chance::Chance;
+pub use self::chance::Chance;
 use self::visit::Visit;
 
 /// The day of the first visit.

@@ -14,6 +14,7 @@ mod examples;
 mod fhir_crud;
 mod fixtures;
 mod isolation;
+mod isolation_property;
 mod launch;
 mod layers;
 mod oauth;
