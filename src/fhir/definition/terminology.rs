@@ -245,39 +245,17 @@ impl CodeSystem {
 
     /// The code and everything below it; `None`: no such code.
     pub fn descendants(&self, code: &str) -> Option<Vec<&str>> {
-        let mut found = vec![self.index(code)?];
-        let mut is_found = vec![false; self.concepts.len()];
-        is_found[found[0] as usize] = true;
-        // Parents may stand behind their children, so it is repeated until nothing is new; each round adds a level.
-        loop {
-            let is_new = |(at, concept): &(usize, &Concept)| {
-                !is_found[*at] && concept.parents.iter().any(|parent| is_found[*parent as usize])
-            };
-            let fresh: Vec<usize> = self.concepts.iter().enumerate().filter(is_new).map(|(at, _)| at).collect();
-            if fresh.is_empty() {
-                break;
-            }
-            for at in fresh {
-                is_found[at] = true;
-                found.extend(u32::try_from(at));
-            }
-        }
-        Some(found.into_iter().map(|at| self.concepts[at as usize].code.as_str()).collect())
+        self.index(code).map(|root| self.chosen(&self.below(root)))
     }
 
     /// The code and everything above it; `None`: no such code.
     pub fn ancestors(&self, code: &str) -> Option<Vec<&str>> {
-        let mut found = vec![self.index(code)?];
-        let mut next = 0;
-        while let Some(at) = found.get(next).copied() {
-            for parent in &self.concepts[at as usize].parents {
-                if !found.contains(parent) {
-                    found.push(*parent);
-                }
-            }
-            next += 1;
-        }
-        Some(found.into_iter().map(|at| self.concepts[at as usize].code.as_str()).collect())
+        self.index(code).map(|leaf| self.chosen(&self.above(leaf)))
+    }
+
+    fn chosen(&self, is_chosen: &[bool]) -> Vec<&str> {
+        let chosen = self.concepts.iter().zip(is_chosen).filter(|(_, is)| **is);
+        chosen.map(|(concept, _)| concept.code.as_str()).collect()
     }
 
     /// Where the concept with this code stands in `concepts`.

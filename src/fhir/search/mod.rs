@@ -17,7 +17,7 @@ pub use extract::{fold_token, patient_compartment};
 pub use fold::fold;
 pub use interval::interval;
 pub use parameter::{Component, Modifier, Parameter, Parameters};
-pub use parse::{Handling, Level, Request, condition, parse};
+pub use parse::{Handling, Level, Request, SearchLimits, condition, parse};
 
 pub use query::{
     Chain, Comparison, Compartment, Direction, Filter, Has, Include, Lookup, Part, Prefix, Query, SortBy, SortKey,

@@ -25,7 +25,7 @@ use crate::{
     access::Caller,
     fhir::{
         outcome::{Issue, IssueType},
-        search::{Handling, Level, Query, Request, Summary, Total, parse},
+        search::{Handling, Level, Query, Request, SearchLimits, Summary, Total, parse},
     },
     store::{
         resource::Current,
@@ -141,6 +141,7 @@ pub fn request(engine: &Engine, handling: Handling) -> Request<'_> {
         base: &engine.base,
         now: engine.now(),
         handling,
+        limits: SearchLimits::default(),
     }
 }
 

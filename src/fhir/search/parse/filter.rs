@@ -1,377 +1,278 @@
-//! One search parameter with its value: a condition on resources.
+//! From one parameter's name and value to the conditions it puts on a resource.
 
 use super::{
-    MOST_LINKS, MOST_VALUES, Request, Wrong, merged, token,
-    value::{date, number, split, unescape},
+    Handling, Request, compare,
+    lookup::{Modified, Subject, part},
+    reference::{may_lead_to, types_of},
+    refusal::{Refusal, told},
+    split::{split, unescape},
 };
 use crate::fhir::{
     definition::parameter::Kind,
-    reference,
-    search::{
-        Chain, Comparison, Component, Filter, Has, Lookup, Modifier, Parameter, Part, Target, UnitTest, fold,
-        parameter_id, token_present,
-    },
-    types,
+    search::{Filter, Lookup, Modifier, Parameter, fold},
+    types::{is_id, is_resource},
 };
 
-/// Reads a parameter of every one of these types; empty: of all.
-pub fn of_types(request: &Request<'_>, names: &[String], name: &str, value: &str) -> Result<Filter, Wrong> {
-    if let [only] = names {
-        return of_type(request, only, name, value, 0);
-    }
-    let all: Vec<&str> =
-        if names.is_empty() { types::resource_types().collect() } else { names.iter().map(String::as_str).collect() };
-    let filters: Result<Vec<_>, _> = all.into_iter().map(|kind| of_type(request, kind, name, value, 0)).collect();
-    Ok(merged(filters?))
+/// Bytes of a value that cost as much as one look-up.
+const BYTES_PER_STEP: usize = 64;
+
+/// Reads conditions, and stops at what would be too much to look up.
+pub struct Reader<'r> {
+    pub request: &'r Request<'r>,
+    /// Look-ups that may still be made, over all parameters of the query.
+    left: usize,
 }
 
-fn of_type(request: &Request<'_>, kind: &str, name: &str, value: &str, links: usize) -> Result<Filter, Wrong> {
-    if links > MOST_LINKS {
-        return Err(Wrong::unsupported(format!("a chain follows at most {MOST_LINKS} references")));
+impl<'r> Reader<'r> {
+    pub fn new(request: &'r Request<'r>) -> Self {
+        Self { request, left: request.limits.max_lookups }
     }
-    if let Some(rest) = name.strip_prefix("_has:") {
-        return has(request, kind, name, rest, value, links);
+
+    /// Takes the cost of `count` look-ups.
+    pub fn spend(&mut self, count: usize) -> Result<(), Refusal> {
+        let text = || format!("the search asks for more than {} look-ups", self.request.limits.max_lookups);
+        self.left = self.left.checked_sub(count).ok_or_else(|| Refusal::costly(text()))?;
+        Ok(())
     }
-    if let Some((link, rest)) = name.split_once('.') {
-        return chain(request, kind, name, link, rest, value, links);
+
+    /// Look-ups that may still be made.
+    pub const fn left(&self) -> usize {
+        self.left
     }
-    let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
-    let parameter = request
-        .parameters
-        .find(kind, code)
-        .filter(|parameter| parameter.kind != Kind::Special || parameter.code.starts_with('_'));
-    let Some(parameter) = parameter else {
-        return Err(Wrong::Unknown(format!("{kind} has no search parameter '{code}'")));
-    };
-    match (code, modifier) {
-        ("_id", None) => Ok(Filter::Ids(values(name, value)?.into_iter().map(unescape).collect())),
-        ("_lastUpdated", None) => {
-            let times = values(name, value)?.into_iter().map(|one| date(one, request.now));
-            Ok(Filter::Updated(times.collect::<Result<_, _>>().map_err(|text| Wrong::value(name, text))?))
+
+    /// The conditions of one parameter on resources of `types`; all of them hold. `depth`: how many references lead here.
+    pub fn filters(&mut self, types: &[&str], name: &str, value: &str, depth: usize) -> Result<Vec<Filter>, Refusal> {
+        self.spend(1)?;
+        if value.trim().is_empty() {
+            return Err(Refusal::unknown("has no value"));
         }
-        ("_text", None) => Ok(Filter::Text(fold(value))),
-        ("_content", None) => Ok(Filter::Content(fold(value))),
-        ("_list", None) => match values(name, value)?.as_slice() {
-            [id] if types::is_id(id) => Ok(Filter::List((*id).to_owned())),
-            // R4 names lists such as $current-allergies; this server keeps none.
-            _ => Err(Wrong::value(name, format!("'{value}' is not the id of one List"))),
-        },
-        ("_id" | "_lastUpdated" | "_text" | "_content" | "_list" | "_has", _) => Err(no_modifier(name, parameter)),
-        _ => with_modifier(request, kind, parameter, name, modifier, value),
+        if name == "_has" || name.starts_with("_has:") {
+            return self.has(types, name, value, depth);
+        }
+        if let Some((link, next)) = name.split_once('.') {
+            return self.chain(types, link, next, value, depth);
+        }
+        let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
+        if let Some(found) = self.without_rows(code, modifier, value) {
+            return found;
+        }
+        if let ([type_name], "url", None, [url, version]) =
+            (types, code, modifier, split(value, '|').collect::<Vec<_>>().as_slice())
+            && let Some(found) = self.versioned(type_name, url, version)
+        {
+            return found;
+        }
+        let mut merged: Option<Filter> = None;
+        for type_name in types {
+            let parameter = self.parameter(types, type_name, code)?;
+            let found = self.of_parameter(parameter, modifier, value)?;
+            merged = Some(match merged {
+                Some(before) => merge(before, found),
+                None => found,
+            });
+        }
+        Ok(merged.into_iter().collect())
     }
-}
 
-fn no_modifier(name: &str, parameter: &Parameter) -> Wrong {
-    let known: Vec<_> = parameter.modifiers().into_iter().map(|modifier| format!(":{}", modifier.code())).collect();
-    let known = if known.is_empty() { "none".to_owned() } else { known.join(" ") };
-    Wrong::unsupported(format!("{name}: the modifiers of {} are {known}", parameter.code))
-}
+    /// The parameter of one of the types searched.
+    pub fn parameter(&self, types: &[&str], type_name: &str, code: &str) -> Result<&'r Parameter, Refusal> {
+        self.request.parameters.find(type_name, code).ok_or_else(|| {
+            Refusal::unknown(match types {
+                [_] => format!("{type_name} has no search parameter {}", told(code)),
+                _ => format!("{} is not a search parameter of all types that are searched", told(code)),
+            })
+        })
+    }
 
-fn modifier_named(parameter: &Parameter, name: &str) -> Option<Modifier> {
-    let wanted = match name {
-        "missing" => Modifier::Missing,
-        "exact" => Modifier::Exact,
-        "contains" => Modifier::Contains,
-        "not" => Modifier::Not,
-        "text" => Modifier::Text,
-        "in" => Modifier::In,
-        "not-in" => Modifier::NotIn,
-        "below" => Modifier::Below,
-        "above" => Modifier::Above,
-        "identifier" => Modifier::Identifier,
-        "of-type" | "ofType" => Modifier::OfType,
-        kind if types::is_resource(kind) => Modifier::Type,
-        _ => return None,
-    };
-    parameter.modifiers().contains(&wanted).then_some(wanted)
-}
+    /// The alternatives of a value, escapes and all.
+    fn alternatives<'v>(&self, value: &'v str) -> Result<Vec<&'v str>, Refusal> {
+        let all: Vec<&str> = split(value, ',').take(self.request.limits.max_values + 1).collect();
+        if all.len() > self.request.limits.max_values {
+            return Err(Refusal::costly(format!("has more than {} values", self.request.limits.max_values)));
+        }
+        let full: Vec<&str> = all.iter().copied().filter(|one| !one.trim().is_empty()).collect();
+        if full.is_empty() || (full.len() < all.len() && self.request.handling == Handling::Strict) {
+            return Err(Refusal::unknown("has an empty value"));
+        }
+        Ok(full)
+    }
 
-fn with_modifier(
-    request: &Request<'_>,
-    kind: &str,
-    parameter: &Parameter,
-    name: &str,
-    modifier: Option<&str>,
-    value: &str,
-) -> Result<Filter, Wrong> {
-    let Some(text) = modifier else { return plain(request, parameter, name, value) };
-    let modifier = modifier_named(parameter, text).ok_or_else(|| no_modifier(name, parameter))?;
-    let id = parameter.id;
-    let all = values(name, value)?;
-    let text_id = |suffix: &str| parameter_id(kind, &format!("{}:{suffix}", parameter.code));
-    match modifier {
-        Modifier::Missing => {
-            let present = vec![Lookup::Present(part(parameter.kind, id))];
-            match value {
-                "true" => Ok(Filter::None(present)),
-                "false" => Ok(Filter::Any(present)),
-                _ => Err(Wrong::value(name, format!("expected true or false, not '{value}'"))),
+    /// The alternatives, each as it is meant.
+    fn texts(&self, value: &str) -> Result<Vec<String>, Refusal> {
+        let texts = self.alternatives(value)?.into_iter();
+        texts.map(|text| unescape(text).ok_or_else(|| Refusal::escape(text))).collect()
+    }
+
+    /// The parameters that every type has and that stand in no index; `None`: it is another.
+    fn without_rows(
+        &mut self,
+        code: &str,
+        modifier: Option<&str>,
+        value: &str,
+    ) -> Option<Result<Vec<Filter>, Refusal>> {
+        if !matches!(code, "_id" | "_lastUpdated" | "_text" | "_content" | "_list") {
+            return None;
+        }
+        Some(match modifier {
+            None => self.texts(value).and_then(|texts| self.of_row(code, texts)).map(|filter| vec![filter]),
+            // Every resource has both.
+            Some("missing") if matches!(code, "_id" | "_lastUpdated") => {
+                missing(value).map(|is_missing| if is_missing { vec![Filter::Nothing] } else { Vec::new() })
             }
-        }
-        Modifier::Exact => Ok(Filter::Any(all.into_iter().map(|one| exact(id, &unescape(one))).collect())),
-        Modifier::Contains => {
-            let contains = |one| Lookup::Contains { parameter: id, folded: fold(&unescape(one)) };
-            Ok(Filter::Any(all.into_iter().map(contains).collect()))
-        }
-        Modifier::Text => {
-            let begins = |one| Lookup::Begins { parameter: text_id("text"), folded: fold(&unescape(one)) };
-            Ok(Filter::Any(all.into_iter().map(begins).collect()))
-        }
-        Modifier::Not => {
-            let tokens: Result<Vec<_>, _> = all.into_iter().map(|one| token::lookup(id, name, one)).collect();
-            Ok(Filter::None(tokens?))
-        }
-        Modifier::OfType => {
-            let tokens: Result<Vec<_>, _> = all.into_iter().map(|one| token::of_type(id, name, one)).collect();
-            Ok(Filter::Any(tokens?))
-        }
-        Modifier::In => Ok(Filter::Any(token::of_value_sets(request, id, name, &all)?)),
-        Modifier::NotIn => Ok(Filter::None(token::of_value_sets(request, id, name, &all)?)),
-        Modifier::Below | Modifier::Above if parameter.kind == Kind::Token => {
-            let lookups: Result<Vec<_>, _> =
-                all.into_iter().map(|one| token::related(request, id, name, one, modifier)).collect();
-            Ok(Filter::Any(lookups?))
-        }
-        Modifier::Below => {
-            let below = |one| Lookup::Below { parameter: id, uri: unescape(one).trim_end_matches('/').to_owned() };
-            Ok(Filter::Any(all.into_iter().map(below).collect()))
-        }
-        Modifier::Above => {
-            let above = |one| Lookup::Above { parameter: id, uris: ancestors(&unescape(one)) };
-            Ok(Filter::Any(all.into_iter().map(above).collect()))
-        }
-        Modifier::Identifier => {
-            let tokens: Result<Vec<_>, _> =
-                all.into_iter().map(|one| token::lookup(text_id("identifier"), name, one)).collect();
-            Ok(Filter::Any(tokens?))
-        }
-        Modifier::Type => {
-            if !parameter.targets.is_empty() && !parameter.targets.iter().any(|target| target == text) {
-                let known = parameter.targets.join(", ");
-                return Err(Wrong::unsupported(format!("{name}: {} leads to {known}", parameter.code)));
+            Some(modifier) => Err(Refusal::unsupported(format!("does not take the modifier {}", told(modifier)))),
+        })
+    }
+
+    fn of_row(&mut self, code: &str, texts: Vec<String>) -> Result<Filter, Refusal> {
+        self.spend(texts.iter().map(|text| 1 + text.len() / BYTES_PER_STEP).sum())?;
+        let each = |make: &dyn Fn(String) -> Filter| either(texts.iter().cloned().map(make).collect());
+        Ok(match code {
+            "_id" => {
+                // No resource has an id of another form.
+                let ids: Vec<String> = texts.into_iter().filter(|id| is_id(id)).collect();
+                if ids.is_empty() { Filter::Nothing } else { Filter::Ids(ids) }
             }
-            let target = |one: &str| -> Result<_, Wrong> {
-                let one = unescape(one);
-                match reference::local(&one, request.base) {
-                    Some((kind, id)) if kind == text => Ok((Some(kind), id)),
-                    None if types::is_id(&one) => Ok((Some(text.to_owned()), one)),
-                    _ => Err(Wrong::value(name, format!("'{one}' is not the id of a {text}"))),
+            "_lastUpdated" => {
+                let times = texts.iter().map(|text| compare::time(text, self.request.now));
+                Filter::Updated(times.collect::<Result<_, _>>()?)
+            }
+            // The index is folded as well.
+            "_text" => each(&|text| Filter::Text(fold(&text))),
+            "_content" => each(&|text| Filter::Content(fold(&text))),
+            _ => {
+                let id = |text: &String| text.strip_prefix("List/").unwrap_or(text).to_owned();
+                let ids: Vec<String> = texts.iter().map(id).collect();
+                if let Some(odd) = ids.iter().find(|id| !is_id(id)) {
+                    return Err(Refusal::value("the id of a List (this server keeps no $current lists)", odd));
                 }
-            };
-            let targets = all.into_iter().map(target).collect::<Result<Vec<_>, _>>()?;
-            Ok(Filter::Any(vec![Lookup::References { parameter: id, targets }]))
-        }
-    }
-}
-
-fn exact(id: i32, text: &str) -> Lookup {
-    let cut = |text: &str, most| super::super::fold::cut(text, most).to_owned();
-    let folded = cut(&fold(text), super::super::extract::FOLDED);
-    Lookup::Exact { parameter: id, folded, exact: cut(text, super::super::extract::EXACT) }
-}
-
-/// The URI and everything above it.
-fn ancestors(uri: &str) -> Vec<String> {
-    let separator = if uri.starts_with("urn:") { ':' } else { '/' };
-    let mut all = vec![uri.to_owned()];
-    let mut rest = uri.trim_end_matches(separator);
-    while let Some((above, _)) = rest.rsplit_once(separator) {
-        if above.is_empty() || above.ends_with(':') || above.ends_with("/") {
-            break;
-        }
-        all.push(above.to_owned());
-        rest = above;
-    }
-    all
-}
-
-/// The table of a parameter's values.
-pub fn part(kind: Kind, id: i32) -> Part {
-    match kind {
-        Kind::Token | Kind::Composite | Kind::Special => Part::Token(token_present(id)),
-        Kind::String | Kind::Uri => Part::String(id),
-        Kind::Date => Part::Time(id),
-        Kind::Number | Kind::Quantity => Part::Quantity(id),
-        Kind::Reference => Part::Reference(id),
-    }
-}
-
-/// The values of a parameter: one of them is enough.
-fn values<'v>(name: &str, value: &'v str) -> Result<Vec<&'v str>, Wrong> {
-    let values: Vec<_> = split(value, ',').into_iter().filter(|one| !one.is_empty()).collect();
-    if values.is_empty() {
-        return Err(Wrong::Unknown(format!("the parameter {name} has no value")));
-    }
-    if values.len() > MOST_VALUES {
-        return Err(Wrong::value(name, format!("at most {MOST_VALUES} values are taken")));
-    }
-    Ok(values)
-}
-
-fn plain(request: &Request<'_>, parameter: &Parameter, name: &str, value: &str) -> Result<Filter, Wrong> {
-    let all = values(name, value)?;
-    match parameter.kind {
-        Kind::Composite => {
-            let groups: Result<Vec<_>, _> = all.into_iter().map(|one| group(request, parameter, name, one)).collect();
-            Ok(Filter::Composite(groups?))
-        }
-        Kind::Reference => {
-            let mut targets = Vec::new();
-            for one in all {
-                targets.extend(references(request, &parameter.targets, name, &unescape(one))?);
+                either(ids.into_iter().map(Filter::List).collect())
             }
-            Ok(Filter::Any(vec![Lookup::References { parameter: parameter.id, targets }]))
+        })
+    }
+
+    /// `url=http://x/y|1.0`: the version is that of the definition (search.html#uri), where the type has one.
+    fn versioned(&mut self, type_name: &str, url: &str, version: &str) -> Option<Result<Vec<Filter>, Refusal>> {
+        let find = |code| self.request.parameters.find(type_name, code);
+        let (of_url, of_version) = (find("url")?, find("version")?);
+        let is_pair = of_url.kind == Kind::Uri && of_version.kind == Kind::Token;
+        if !is_pair || url.is_empty() || version.is_empty() {
+            return None;
         }
-        Kind::Special => Err(Wrong::Unknown(format!("the search parameter '{}' is not supported", parameter.code))),
-        kind => {
-            let lookups: Result<Vec<_>, _> =
-                all.into_iter().map(|one| lookup(request, kind, parameter.id, name, one)).collect();
-            Ok(Filter::Any(lookups?))
+        let pair = [(of_url, url), (of_version, version)];
+        Some(pair.into_iter().map(|(parameter, value)| self.of_parameter(parameter, None, value)).collect())
+    }
+
+    fn of_parameter(&mut self, parameter: &Parameter, modifier: Option<&str>, value: &str) -> Result<Filter, Refusal> {
+        self.spend(value.len() / BYTES_PER_STEP)?;
+        if parameter.kind == Kind::Special {
+            return Err(Refusal::unknown("this server cannot search by it"));
         }
+        let modifier: Modified<'_> = modifier.map(|text| named(parameter, text)).transpose()?;
+        if let Some((Modifier::Missing, _)) = modifier {
+            let present = part(parameter).map(Lookup::Present).into_iter().collect();
+            return Ok(if missing(value)? { Filter::None(present) } else { Filter::Any(present) });
+        }
+        let values = self.alternatives(value)?;
+        if parameter.kind == Kind::Composite {
+            let groups = values.into_iter().map(|value| self.group(parameter, value));
+            return Ok(Filter::Composite(groups.collect::<Result<_, _>>()?));
+        }
+        let subject = Subject::of(parameter);
+        let lookups = values.into_iter().map(|value| self.lookup(subject, modifier, value));
+        let lookups = joined(lookups.collect::<Result<_, _>>()?);
+        Ok(match modifier {
+            Some((Modifier::Not | Modifier::NotIn, _)) => Filter::None(lookups),
+            _ => Filter::Any(lookups),
+        })
     }
 }
 
-/// One value of a kind that is neither composite nor reference.
-fn lookup(request: &Request<'_>, kind: Kind, id: i32, name: &str, value: &str) -> Result<Lookup, Wrong> {
-    let wrong = |text: String| Wrong::value(name, text);
-    match kind {
-        Kind::String => {
-            let folded = fold(&unescape(value));
-            if folded.is_empty() {
-                Err(wrong(format!("'{value}' has no letter")))
-            } else {
-                Ok(Lookup::Begins { parameter: id, folded })
-            }
-        }
-        Kind::Uri => Ok(Lookup::Uri { parameter: id, uri: unescape(value) }),
-        Kind::Date => Ok(Lookup::Time { parameter: id, comparison: date(value, request.now).map_err(wrong)? }),
-        Kind::Number => {
-            Ok(Lookup::Quantity { parameter: id, comparison: number(value).map_err(wrong)?, unit: UnitTest::Any })
-        }
-        Kind::Quantity => quantity(id, name, value),
-        Kind::Token => token::lookup(id, name, value),
-        Kind::Reference | Kind::Composite | Kind::Special => {
-            Err(Wrong::unsupported(format!("{name} cannot be searched")))
-        }
-    }
-}
-
-/// `[prefix]number`, `[prefix]number|system|code`, `[prefix]number||unit`.
-fn quantity(id: i32, name: &str, value: &str) -> Result<Lookup, Wrong> {
-    let parts: Vec<_> = split(value, '|').into_iter().map(unescape).collect();
-    let unit = match parts.as_slice() {
-        [_] => UnitTest::Any,
-        [_, system, code] => match (system.as_str(), code.as_str()) {
-            ("", "") => UnitTest::Any,
-            ("", code) => UnitTest::CodeOrUnit(code.to_owned()),
-            (system, "") => UnitTest::System(system.to_owned()),
-            (system, code) => UnitTest::Coded { system: system.to_owned(), code: code.to_owned() },
-        },
-        _ => return Err(Wrong::value(name, format!("'{value}' is not number, number|system|code or number||unit"))),
+/// The modifier of this name, if the parameter takes it.
+fn named<'m>(parameter: &Parameter, text: &'m str) -> Result<(Modifier, &'m str), Refusal> {
+    let modifier = match text {
+        "missing" => Some(Modifier::Missing),
+        "exact" => Some(Modifier::Exact),
+        "contains" => Some(Modifier::Contains),
+        "not" => Some(Modifier::Not),
+        "text" => Some(Modifier::Text),
+        "in" => Some(Modifier::In),
+        "not-in" => Some(Modifier::NotIn),
+        "below" => Some(Modifier::Below),
+        "above" => Some(Modifier::Above),
+        "identifier" => Some(Modifier::Identifier),
+        "of-type" | "ofType" => Some(Modifier::OfType),
+        type_name if is_resource(type_name) && may_lead_to(types_of(parameter), type_name) => Some(Modifier::Type),
+        _ => None,
     };
-    let comparison: Comparison<String> = number(&parts[0]).map_err(|text| Wrong::value(name, text))?;
-    Ok(Lookup::Quantity { parameter: id, comparison, unit })
+    let taken = parameter.modifiers();
+    modifier.filter(|modifier| taken.contains(modifier)).map(|modifier| (modifier, text)).ok_or_else(|| {
+        let wire = |modifier: &Modifier| match modifier {
+            Modifier::Type => "[type]",
+            Modifier::OfType => "of-type",
+            other => other.code(),
+        };
+        let taken: Vec<_> = taken.iter().map(|modifier| format!(":{}", wire(modifier))).collect();
+        let taken = if taken.is_empty() { "none".to_owned() } else { taken.join(", ") };
+        Refusal::unsupported(format!("does not take the modifier {}; it takes {taken}", told(text)))
+    })
 }
 
-/// What a reference value can stand for: (type, id).
-fn references(
-    request: &Request<'_>,
-    targets: &[String],
-    name: &str,
-    value: &str,
-) -> Result<Vec<(Option<String>, String)>, Wrong> {
-    if let Some((kind, id)) = reference::local(value, request.base) {
-        return Ok(vec![(Some(kind), id)]);
+/// The value of `:missing`.
+fn missing(value: &str) -> Result<bool, Refusal> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Refusal::value("true or false", value)),
     }
-    if types::is_id(value) {
-        // With few possible targets each is named: the index then starts from the target.
-        return Ok(match targets {
-            few @ ([_] | [_, _] | [_, _, _]) => few.iter().map(|kind| (Some(kind.clone()), value.to_owned())).collect(),
-            _ => vec![(None, value.to_owned())],
-        });
-    }
-    if value.contains(':') {
-        return Ok(vec![(Some(String::new()), value.to_owned())]);
-    }
-    Err(Wrong::value(name, format!("'{value}' is not an id, Type/id or an absolute URL")))
 }
 
-/// One composite value: a lookup for each part.
-fn group(request: &Request<'_>, parameter: &Parameter, name: &str, value: &str) -> Result<Vec<Lookup>, Wrong> {
-    let parts = split(value, '$');
-    if parts.len() != parameter.components.len() || parts.iter().any(|part| part.is_empty()) {
-        let text = format!("'{value}' does not have {} parts, separated by $", parameter.components.len());
-        return Err(Wrong::value(name, text));
-    }
-    let part = |(component, text): (&Component, &str)| match component.kind {
-        Kind::Reference => {
-            let targets = references(request, &component.targets, name, &unescape(text))?;
-            Ok(Lookup::References { parameter: component.id, targets })
+/// One of them holds.
+pub fn either(mut filters: Vec<Filter>) -> Filter {
+    match (filters.pop(), filters.is_empty()) {
+        (Some(only), true) => only,
+        (Some(last), false) => {
+            filters.push(last);
+            Filter::Either(filters)
         }
-        kind => lookup(request, kind, component.id, name, text),
-    };
-    parameter.components.iter().zip(parts).map(part).collect()
+        (None, _) => Filter::Nothing,
+    }
 }
 
-/// `subject:Patient.name`, `subject.name`
-fn chain(
-    request: &Request<'_>,
-    kind: &str,
-    name: &str,
-    link: &str,
-    rest: &str,
-    value: &str,
-    links: usize,
-) -> Result<Filter, Wrong> {
-    let (code, wanted) = link.split_once(':').map_or((link, None), |(code, wanted)| (code, Some(wanted)));
-    let parameter = request.parameters.find(kind, code);
-    let parameter = parameter.ok_or_else(|| Wrong::Unknown(format!("{kind} has no search parameter '{code}'")))?;
-    if parameter.kind != Kind::Reference {
-        return Err(Wrong::unsupported(format!("{name}: {code} is no reference, so nothing can be chained to it")));
-    }
-    let possible: Vec<&str> = match wanted {
-        Some(wanted) if parameter.targets.is_empty() || parameter.targets.iter().any(|target| target == wanted) => {
-            vec![wanted]
-        }
-        Some(wanted) => return Err(Wrong::unsupported(format!("{name}: {code} does not lead to a {wanted}"))),
-        None if parameter.targets.is_empty() || parameter.targets.len() > 40 => types::resource_types().collect(),
-        None => parameter.targets.iter().map(String::as_str).collect(),
-    };
-    let mut targets = Vec::new();
-    let mut unknown = None;
-    for target in possible {
-        match of_type(request, target, rest, value, links + 1) {
-            Ok(filter) => targets.push(Target { type_name: target.to_owned(), filters: vec![filter] }),
-            Err(Wrong::Unknown(text)) => unknown = Some(text),
-            Err(refused) => return Err(refused),
+/// All tokens in one look-up, likewise all references of one parameter.
+fn joined(lookups: Vec<Lookup>) -> Vec<Lookup> {
+    let mut joined: Vec<Lookup> = Vec::with_capacity(lookups.len().min(16));
+    for lookup in lookups {
+        match (joined.last_mut(), lookup) {
+            (Some(Lookup::Tokens(digests)), Lookup::Tokens(more)) => digests.extend(more),
+            (
+                Some(Lookup::References { parameter, targets }),
+                Lookup::References { parameter: other, targets: more },
+            ) if *parameter == other => targets.extend(more),
+            (_, lookup) => joined.push(lookup),
         }
     }
-    match (targets.is_empty(), unknown) {
-        (true, text) => Err(Wrong::Unknown(text.unwrap_or_else(|| format!("{name} leads nowhere")))),
-        (false, _) => Ok(Filter::Chain(Chain { parameter: parameter.id, targets })),
-    }
+    joined
 }
 
-/// `_has:Observation:patient:code`
-fn has(request: &Request<'_>, kind: &str, name: &str, rest: &str, value: &str, links: usize) -> Result<Filter, Wrong> {
-    let mut parts = rest.splitn(3, ':');
-    let (Some(referring), Some(code), Some(rest)) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(Wrong::value(name, "expected _has:Type:reference:parameter"));
-    };
-    if !types::is_resource(referring) {
-        return Err(Wrong::value(name, format!("'{referring}' is not a resource type of FHIR R4")));
+/// The same parameter on different types: a resource is of one type, so the index rows of the others do not concern it.
+fn merge(before: Filter, more: Filter) -> Filter {
+    match (before, more) {
+        (Filter::Any(mut lookups), Filter::Any(more)) => {
+            lookups.extend(more);
+            Filter::Any(joined(lookups))
+        }
+        (Filter::None(mut lookups), Filter::None(more)) => {
+            lookups.extend(more);
+            Filter::None(joined(lookups))
+        }
+        (Filter::Composite(mut groups), Filter::Composite(more)) => {
+            groups.extend(more);
+            Filter::Composite(groups)
+        }
+        (Filter::Either(mut filters), more) => {
+            filters.push(more);
+            Filter::Either(filters)
+        }
+        (before, more) => Filter::Either(vec![before, more]),
     }
-    let parameter = request.parameters.find(referring, code).filter(|parameter| parameter.kind == Kind::Reference);
-    let parameter =
-        parameter.ok_or_else(|| Wrong::Unknown(format!("{referring} has no reference parameter '{code}'")))?;
-    if !parameter.targets.is_empty() && !parameter.targets.iter().any(|target| target == kind) {
-        return Err(Wrong::unsupported(format!("{name}: {code} of {referring} does not lead to a {kind}")));
-    }
-    let filter = of_type(request, referring, rest, value, links + 1)?;
-    Ok(Filter::Has(Has {
-        type_name: referring.to_owned(),
-        parameter: parameter.id,
-        target_type: kind.to_owned(),
-        filters: vec![filter],
-    }))
 }

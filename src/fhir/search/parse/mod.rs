@@ -1,213 +1,289 @@
 //! From a query string to a [`Query`] (FHIR R4 search.html).
 //!
-//! | what is wrong | lenient | strict |
-//! |---|---|---|
-//! | the parameter is not known | a warning, and the search goes on without it | 400 |
-//! | it has no value | a warning, and the search goes on without it | 400 |
-//! | its modifier is not one of its own | 400 | 400 |
-//! | its value is malformed | 400 | 400 |
+//! | what is asked | what becomes of it |
+//! |---|---|
+//! | a parameter that the types searched do not have, or one without a value | left out with a warning; 400 with `handling=strict` |
+//! | a modifier that a known parameter does not take | 400 |
+//! | a value that is malformed | 400, with what was expected |
+//! | a value that no resource can have | found nowhere: [`Filter::Nothing`] |
+//! | more than the limits allow | 400, `too-costly` |
+//!
+//! | file | what it reads |
+//! |---|---|
+//! | [`split`] | separators and escapes |
+//! | [`compare`], [`number`], [`token`], [`reference`], [`lookup`] | one value, by the parameter's kind |
+//! | [`filter`], [`chain`] | one parameter that selects resources |
+//! | [`result`] | the parameters that say what is answered: `_sort`, `_include`, `_count`, … |
 
+mod chain;
+mod compare;
 mod filter;
+mod lookup;
+mod number;
+mod reference;
+mod refusal;
 mod result;
+mod split;
+#[cfg(test)]
+mod tests;
 mod token;
-mod value;
 
 use time::OffsetDateTime;
 
-use super::{Compartment, Filter, Lookup, Parameters, Query};
+use self::{filter::Reader, refusal::Refusal, result::Results, split::split};
+use super::{Compartment, Filter, Parameters, Query};
 use crate::fhir::{
     definition::registry::Registry,
-    outcome::{Issue, IssueType, Outcome},
-    types,
+    outcome::{Issue, Outcome},
+    types::{is_resource, resource_types},
 };
-
-/// Parameters in one query at most.
-const MOST_PARAMETERS: usize = 200;
-/// Values of one parameter at most.
-const MOST_VALUES: usize = 5000;
-/// References followed by one chain at most, `_has` counted in.
-const MOST_LINKS: usize = 5;
-
-/// Parameters of the protocol: they select nothing.
-const OF_THE_PROTOCOL: [&str; 4] = ["_format", "_pretty", "_page", "_method"];
-
-/// What to do with a parameter that is not known (`Prefer: handling=…`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Handling {
-    Strict,
-    #[default]
-    Lenient,
-}
 
 /// What the parser needs to know.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub parameters: &'a Parameters,
-    /// For `:in`, `:below` and the like.
+    /// For value sets (`:in`) and hierarchies (`:below`).
     pub registry: &'a Registry,
-    /// The FHIR base URL: references below it are local.
+    /// The server's base URL: references below it are local.
     pub base: &'a str,
-    /// What `ap` is measured from.
+    /// For `ap` on dates.
     pub now: OffsetDateTime,
     pub handling: Handling,
+    pub limits: SearchLimits,
 }
 
-/// What is searched.
+/// `Prefer: handling=…`: what becomes of parameters that are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Handling {
+    /// They are refused.
+    Strict,
+    /// They are left out.
+    #[default]
+    Lenient,
+}
+
+/// Parameters of the protocol, which select nothing and say nothing of the search.
+const OF_THE_PROTOCOL: [&str; 4] = ["_format", "_pretty", "_page", "_method"];
+
+/// What one search may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SearchLimits {
+    /// Parameters of a query.
+    pub max_parameters: usize,
+    /// Alternatives of one parameter: `a,b,c`.
+    pub max_values: usize,
+    /// References that a chain leads over.
+    pub max_depth: usize,
+    /// Types that a chain goes on with when it names none.
+    pub max_targets: usize,
+    /// Codes of a value set or below a code.
+    pub max_codes: usize,
+    /// Look-ups of the whole query: a parameter costs one for each type, alternative and code.
+    pub max_lookups: usize,
+    /// Keys of `_sort`.
+    pub max_sort_keys: usize,
+}
+
+impl Default for SearchLimits {
+    fn default() -> Self {
+        Self {
+            max_parameters: 100,
+            max_values: 5000,
+            max_depth: 4,
+            max_targets: 16,
+            max_codes: 5000,
+            max_lookups: 20_000,
+            max_sort_keys: 8,
+        }
+    }
+}
+
+/// Where a search stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level<'a> {
-    /// One type.
+    /// `[base]/[type]?…`
     Type(&'a str),
-    /// All, or those of `_type`.
+    /// `[base]?…`
     System,
-    /// A compartment; `kind` `None`: all of its types.
+    /// `[base]/[type_name]/[id]/[kind]?…`; `None`: `*`, all types of the compartment.
     Compartment { type_name: &'a str, id: &'a str, kind: Option<&'a str> },
 }
 
-/// Why a parameter is not used.
-enum Wrong {
-    /// It is not known (or empty): left out when that is allowed.
-    Unknown(String),
-    /// It is refused whatever the handling.
-    Refused(Issue),
-}
-
-impl Wrong {
-    fn value(name: &str, text: impl Into<String>) -> Self {
-        Self::Refused(Issue::error(IssueType::Value, format!("{name}: {}", text.into())))
-    }
-
-    fn unsupported(text: impl Into<String>) -> Self {
-        Self::Refused(Issue::error(IssueType::NotSupported, text))
-    }
-}
-
-/// Reads a query. The outcome is for a 400.
+/// Understands the parameters of a search, decoded from URL and form body. The outcome of an error (400) names each
+/// parameter that is refused.
 pub fn parse(request: &Request<'_>, level: Level<'_>, pairs: &[(String, String)]) -> Result<Query, Outcome> {
-    let mut query = Query { types: searched(request, level, pairs)?, ..Query::default() };
-    if pairs.len() > MOST_PARAMETERS {
-        let text = format!("a search has at most {MOST_PARAMETERS} parameters");
-        return Err(Outcome::error(IssueType::TooCostly, text));
+    count(request, pairs)?;
+    let (types, compartment) = searched(request, level, pairs).map_err(|issue| Outcome::from(*issue))?;
+    let is_open = !matches!(level, Level::Type(_) | Level::Compartment { kind: Some(_), .. });
+    let mut reading = Reading::new(request, &types);
+    reading.query.filters.extend(compartment);
+    if !(level == Level::System && types.len() == resource_types().count()) {
+        reading.query.types = types.iter().map(|one| (*one).to_owned()).collect();
     }
-    if let Level::Compartment { type_name, id, .. } = level {
-        query.filters.push(membership(request, type_name, id, &query.types));
-    }
-    let mut refused = Vec::new();
-    for (name, value) in pairs {
-        if OF_THE_PROTOCOL.contains(&&**name) {
-            continue;
-        }
-        let done = if name.contains('\0') || value.contains('\0') {
-            Err(Wrong::value("a search", "no parameter or value holds the character NUL"))
-        } else if value.is_empty() {
-            Err(Wrong::Unknown(format!("the parameter {name} has no value")))
-        } else if result::is_result(name) {
-            result::read(request, level, &mut query, name, value)
+    for (name, value) in pairs.iter().filter(|(name, _)| !OF_THE_PROTOCOL.contains(&name.as_str())) {
+        if name == "_type" && is_open {
+            reading.query.used.push((name.clone(), value.clone()));
         } else {
-            filter::of_types(request, &query.types, name, value).map(|filter| query.filters.push(filter))
-        };
-        match done {
-            Ok(()) => query.used.push((name.clone(), value.clone())),
-            Err(Wrong::Refused(issue)) => refused.push(issue),
-            Err(Wrong::Unknown(text)) if request.handling == Handling::Strict => {
-                refused.push(Issue::error(IssueType::NotSupported, text));
-            }
-            Err(Wrong::Unknown(text)) => {
-                let text = format!("{text}; the search went on without it");
-                query.ignored.push(Issue::warning(IssueType::NotSupported, text));
-            }
+            reading.parameter(name, value);
         }
     }
-    Outcome::of(refused).map_or(Ok(query), Err)
+    reading.finish()
 }
 
-/// Reads the condition of a conditional interaction or reference: filters only, every one of them known.
+/// Understands the condition of a conditional interaction or reference, as it stands in a URL: `identifier=s|1`, maybe with
+/// `?` or `Patient?` in front. It must be understood
+/// wholly, for a condition of which a part is left out may hold for another resource; it says nothing of the answer; and it
+/// selects something.
 pub fn condition(request: &Request<'_>, type_name: &str, query: &str) -> Result<Query, Outcome> {
-    if !types::is_resource(type_name) {
-        return Err(Outcome::error(IssueType::Value, format!("'{type_name}' is not a resource type of FHIR R4")));
+    if !is_resource(type_name) {
+        return Err(Refusal::wrong("is not a resource type of R4").issue(type_name, false).into());
     }
-    let text = query.strip_prefix(type_name).filter(|rest| rest.starts_with('?')).unwrap_or(query);
-    let pairs = form_urlencoded::parse(text.trim_start_matches('?').as_bytes());
-    let pairs: Vec<_> = pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-    if let Some((name, _)) = pairs.iter().find(|(name, _)| result::is_result(name)) {
-        let text = format!("{name} selects nothing and does not belong in a condition");
-        return Err(Outcome::error(IssueType::NotSupported, text));
-    }
-    let strict = Request { handling: Handling::Strict, ..*request };
-    let query = parse(&strict, Level::Type(type_name), &pairs)?;
-    if query.filters.is_empty() {
-        let text = "a condition needs at least one search parameter, such as identifier=system|value";
-        return Err(Outcome::error(IssueType::Required, text));
-    }
-    Ok(query)
-}
-
-/// The types searched; empty: all.
-fn searched(request: &Request<'_>, level: Level<'_>, pairs: &[(String, String)]) -> Result<Vec<String>, Outcome> {
-    let mut named = Vec::new();
-    for (_, value) in pairs.iter().filter(|(name, _)| name == "_type") {
-        for name in value.split(',').filter(|name| !name.is_empty()) {
-            if !types::is_resource(name) {
-                let text = format!("_type: '{name}' is not a resource type of FHIR R4");
-                return Err(Outcome::error(IssueType::Value, text));
-            }
-            named.push(name.to_owned());
+    let query = query.strip_prefix(type_name).filter(|rest| rest.starts_with('?')).unwrap_or(query);
+    let query = query.strip_prefix('?').unwrap_or(query);
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| !OF_THE_PROTOCOL.contains(&&**name))
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect();
+    let request = Request { handling: Handling::Strict, ..*request };
+    count(&request, &pairs)?;
+    let types = [type_name];
+    let mut reading = Reading::new(&request, &types);
+    reading.query.types = vec![type_name.to_owned()];
+    for (name, value) in &pairs {
+        if result::is_one(name) {
+            reading.refuse(name, Refusal::unsupported("says nothing of which resource is meant"));
+        } else {
+            reading.parameter(name, value);
         }
     }
-    named.sort();
-    named.dedup();
-    match level {
-        Level::Type(kind) => Ok(vec![kind.to_owned()]),
-        Level::System => Ok(named),
-        Level::Compartment { type_name, kind, .. } => {
-            let is_member = |name: &str| request.parameters.compartment(type_name, name).is_some();
-            match kind {
-                Some(kind) if is_member(kind) => Ok(vec![kind.to_owned()]),
-                Some(kind) => {
-                    let text = format!("no {kind} belongs to the compartment of a {type_name}");
-                    Err(Outcome::error(IssueType::NotSupported, text))
-                }
-                None => {
-                    let all = types::resource_types().filter(|name| is_member(name));
-                    Ok(all
-                        .filter(|name| named.is_empty() || named.iter().any(|one| one == name))
-                        .map(ToOwned::to_owned)
-                        .collect())
-                }
-            }
+    let found = reading.finish()?;
+    if found.filters.is_empty() {
+        return Err(Refusal::wrong("expected a condition that selects resources").issue(type_name, false).into());
+    }
+    Ok(found)
+}
+
+fn count(request: &Request<'_>, pairs: &[(String, String)]) -> Result<(), Outcome> {
+    // No text that is stored holds it, and the database takes none that does.
+    if let Some((name, _)) = pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        return Err(Refusal::wrong("holds the character NUL").issue(name, false).into());
+    }
+    let most = request.limits.max_parameters;
+    match pairs.get(most) {
+        Some((name, _)) => {
+            Err(Refusal::costly(format!("is one of more than {most} parameters")).issue(name, false).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The types searched, and the condition that a compartment puts on them.
+fn searched<'a>(
+    request: &Request<'_>,
+    level: Level<'a>,
+    pairs: &'a [(String, String)],
+) -> Result<(Vec<&'a str>, Option<Filter>), Box<Issue>> {
+    let issue = |refusal: Refusal, name: &str| Box::new(refusal.issue(name, false));
+    let named = |from: &dyn Fn() -> Vec<&'a str>| named_types(pairs).map(|types| types.unwrap_or_else(from));
+    let (type_name, id, kind) = match level {
+        Level::Type(kind) => return Ok((vec![kind], None)),
+        Level::System => {
+            let types = named(&|| resource_types().collect()).map_err(|refusal| issue(refusal, "_type"))?;
+            return Ok((types, None));
+        }
+        Level::Compartment { type_name, id, kind } => (type_name, id, kind),
+    };
+    let has = |kind: &str| request.parameters.compartment(type_name, kind);
+    let types = match kind {
+        Some(kind) => vec![kind],
+        None => named(&|| resource_types().filter(|kind| has(kind).is_some()).collect())
+            .map_err(|refusal| issue(refusal, "_type"))?,
+    };
+    let mut parameters = Vec::with_capacity(types.len());
+    for kind in &types {
+        let Some(numbers) = has(kind) else {
+            let text = format!("the compartments of {type_name} hold no resources of type {}", refusal::told(kind));
+            return Err(issue(Refusal::unsupported(text), type_name));
+        };
+        parameters.push(((*kind).to_owned(), numbers));
+    }
+    if types.is_empty() {
+        return Err(issue(Refusal::unsupported("has no compartment"), type_name));
+    }
+    let (type_name, id) = (type_name.to_owned(), id.to_owned());
+    Ok((types, Some(Filter::Compartment(Compartment { type_name, id, parameters }))))
+}
+
+/// `_type=Patient,Observation`. Types that do not exist are refused always: without them more would be searched, not less.
+fn named_types(pairs: &[(String, String)]) -> Result<Option<Vec<&str>>, Refusal> {
+    let mut given = pairs.iter().filter(|(name, value)| name == "_type" && !value.trim().is_empty());
+    let Some((_, value)) = given.next() else { return Ok(None) };
+    if given.next().is_some() {
+        return Err(Refusal::wrong("may be given once"));
+    }
+    let mut types: Vec<&str> = Vec::new();
+    for name in split(value, ',').filter(|name| !name.is_empty()) {
+        if !is_resource(name) {
+            return Err(Refusal::value("resource types of R4", name));
+        }
+        if !types.contains(&name) {
+            types.push(name);
+        }
+    }
+    types.sort_unstable();
+    if types.is_empty() { Err(Refusal::value("resource types of R4", value)) } else { Ok(Some(types)) }
+}
+
+/// A query on its way.
+struct Reading<'r> {
+    request: &'r Request<'r>,
+    types: &'r [&'r str],
+    reader: Reader<'r>,
+    results: Results,
+    query: Query,
+    errors: Vec<Issue>,
+}
+
+impl<'r> Reading<'r> {
+    fn new(request: &'r Request<'r>, types: &'r [&'r str]) -> Self {
+        let (reader, results, query) = (Reader::new(request), Results::default(), Query::default());
+        Self { request, types, reader, results, query, errors: Vec::new() }
+    }
+
+    fn parameter(&mut self, name: &str, value: &str) {
+        let read = if result::is_one(name) {
+            self.result(name, value)
+        } else if name == "_query" {
+            // R4 search.html#query: "SHALL refuse".
+            Err(Refusal::unsupported("there are no named queries here"))
+        } else {
+            let filters = self.reader.filters(self.types, name, value, 0);
+            filters.map(|filters| {
+                self.query.filters.extend(filters);
+                Some(value.to_owned())
+            })
+        };
+        match read {
+            Ok(Some(value)) => self.query.used.push((name.to_owned(), value)),
+            Ok(None) => {}
+            Err(refusal) => self.refuse(name, refusal),
+        }
+    }
+
+    /// Leaves a parameter out where that may be, or notes the error.
+    fn refuse(&mut self, name: &str, refusal: Refusal) {
+        if refusal.may_be_left_out && self.request.handling == Handling::Lenient {
+            self.query.ignored.push(refusal.issue(name, true));
+        } else {
+            self.errors.push(refusal.issue(name, false));
+        }
+    }
+
+    fn finish(mut self) -> Result<Query, Outcome> {
+        self.settle();
+        match Outcome::of(self.errors) {
+            Some(outcome) => Err(outcome),
+            None => Ok(self.query),
         }
     }
 }
-
-fn membership(request: &Request<'_>, type_name: &str, id: &str, types: &[String]) -> Filter {
-    let of_type = |name: &String| Some((name.clone(), request.parameters.compartment(type_name, name)?));
-    Filter::Compartment(Compartment {
-        type_name: type_name.to_owned(),
-        id: id.to_owned(),
-        parameters: types.iter().filter_map(of_type).collect(),
-    })
-}
-
-/// One filter from those of several types: the index tells their parameters apart.
-fn merged(filters: Vec<Filter>) -> Filter {
-    let mut any: Vec<Lookup> = Vec::new();
-    let mut none: Vec<Lookup> = Vec::new();
-    let mut others: Vec<Filter> = Vec::new();
-    for filter in filters {
-        match filter {
-            Filter::Any(lookups) => any.extend(lookups),
-            Filter::None(lookups) => none.extend(lookups),
-            other if others.contains(&other) => {}
-            other => others.push(other),
-        }
-    }
-    if !any.is_empty() {
-        others.push(Filter::Any(any));
-    }
-    if !none.is_empty() {
-        others.push(Filter::None(none));
-    }
-    if others.len() == 1 { others.pop().unwrap_or(Filter::Nothing) } else { Filter::Either(others) }
-}
-
-#[cfg(test)]
-mod tests;
