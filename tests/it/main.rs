@@ -16,6 +16,7 @@ mod fixtures;
 mod histories;
 mod http;
 mod isolation;
+mod isolation_property;
 mod launch;
 mod layers;
 mod oauth;
