@@ -6,6 +6,7 @@ mod bundles;
 mod callers;
 mod clear_context;
 mod cli;
+mod conditional;
 mod crash;
 mod delivery;
 mod demo;
