@@ -73,12 +73,7 @@ impl Parameters {
 }
 
 /// What an expression finds. One that cannot be evaluated on this document finds nothing.
-fn items<'a>(
-    tree: &Tree<'a>,
-    memo: &Memo,
-    expression: Option<&'a Expression>,
-    focus: Node,
-) -> Vec<Item<'a>> {
+fn items<'a>(tree: &Tree<'a>, memo: &Memo, expression: Option<&'a Expression>, focus: Node) -> Vec<Item<'a>> {
     let Some(expression) = expression else { return Vec::new() };
     let scope = Scope { memo: Some(memo), ..Scope::new(tree, tree.root()) }.at(focus);
     expression.evaluate(&scope).map(Collection::into_vec).unwrap_or_default()
