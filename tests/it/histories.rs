@@ -402,7 +402,7 @@ async fn a_page_looks_at_so_many_versions_only_and_the_next_one_goes_on() {
     .unwrap();
     let app = server.app("app").await.launch_with(&launch.id, "user", "launch patient/*.cruds").await.unwrap();
     let hers = [format!("POST {} W/\"1\"", launch.first("Observation"))];
-    for query in ["_count=1", "_count=100", "_count=1000"] {
+    for query in ["_count=1", "_count=100"] {
         let pages = walk(&app, &format!("Observation/_history?{query}"), "next").await;
         assert_eq!(flat(&pages), hers, "{query}");
         assert_eq!(pages[0].1, Vec::<String>::new(), "the first page ends before hers");

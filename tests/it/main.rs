@@ -4,6 +4,7 @@
 mod browser;
 mod bundles;
 mod callers;
+mod capability;
 mod clear_context;
 mod cli;
 mod conditional;

@@ -3,6 +3,7 @@
 use time::OffsetDateTime;
 
 use crate::{
+    config,
     fhir::{
         instant,
         outcome::IssueType,
@@ -12,10 +13,19 @@ use crate::{
     interaction::Failure,
 };
 
-/// Versions in one answer, when nothing is said.
-const USUAL_COUNT: i64 = 100;
-/// Versions in one answer at most.
-pub const MAX_COUNT: i64 = 1000;
+/// How many versions a page has: when nothing is said, and at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Sizes {
+    pub usual: i64,
+    pub most: i64,
+}
+
+impl From<&config::Search> for Sizes {
+    fn from(config: &config::Search) -> Self {
+        let size = |size| i64::try_from(size).unwrap_or(i64::MAX - 1);
+        Self { usual: size(config.page_size), most: size(config.max_page_size) }
+    }
+}
 
 /// What part of a history is asked for, in what order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +46,16 @@ pub struct Asked {
 
 impl Asked {
     /// Reads a query. Each parameter stands once and takes neither prefixes nor modifiers.
-    pub fn read(pairs: &[(String, String)], handling: Handling) -> Result<Self, Failure> {
+    pub fn read(pairs: &[(String, String)], handling: Handling, sizes: Sizes) -> Result<Self, Failure> {
         let strict = handling == Handling::Strict;
-        let mut asked =
-            Self { count: USUAL_COUNT, since: None, at: None, list: None, oldest_first: false, used: Vec::new() };
+        let mut asked = Self {
+            count: sizes.usual.min(sizes.most),
+            since: None,
+            at: None,
+            list: None,
+            oldest_first: false,
+            used: Vec::new(),
+        };
         for (name, value) in pairs {
             let known = ["_count", "_since", "_at", "_list", "_sort"].into_iter().find(|known| {
                 name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '.']))
@@ -48,7 +64,7 @@ impl Asked {
                 Some(known) if known != name => {
                     return Err(bad(IssueType::NotSupported, format!("{known} takes no modifier in a history")));
                 }
-                Some(_) if !value.is_empty() => asked.take(name, value)?,
+                Some(_) if !value.is_empty() => asked.take(name, value, sizes.most)?,
                 _ if strict && value.is_empty() => return Err(bad(IssueType::Value, format!("{name} has no value"))),
                 _ if strict => {
                     let text = format!("a history has no parameter '{name}': _count, _since, _at, _list or _sort");
@@ -60,7 +76,7 @@ impl Asked {
         Ok(asked)
     }
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), Failure> {
+    fn take(&mut self, name: &str, value: &str, most: i64) -> Result<(), Failure> {
         if self.used.iter().any(|(used, _)| used == name) {
             return Err(bad(IssueType::Value, format!("{name} may be given once")));
         }
@@ -68,8 +84,8 @@ impl Asked {
         let time = value.replace(' ', "+");
         let read = match name {
             "_count" => {
-                let count = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().unwrap_or(MAX_COUNT));
-                count.map(|count: i64| self.count = count.min(MAX_COUNT))
+                let count = value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().unwrap_or(most));
+                count.map(|count: i64| self.count = count.min(most))
             }
             "_since" => instant::parse(&time).map(|since| self.since = Some(since)),
             "_at" => interval(&time).and_then(|(low, high)| {
@@ -123,7 +139,7 @@ mod tests {
 
     fn read(query: &str, handling: Handling) -> Result<Asked, Failure> {
         let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Asked::read(&pairs, handling)
+        Asked::read(&pairs, handling, Sizes { usual: 20, most: 100 })
     }
 
     #[test]
@@ -138,7 +154,7 @@ mod tests {
             "?_count=5&_since=2026-01-02T03%3A04%3A05%2B01%3A00&_at=2026&_list=a&_sort=_lastUpdated"
         );
         assert_eq!(read("_since=2026-01-02T03:04:05+01:00", Strict).unwrap().since, asked.since);
-        assert_eq!(read("_count=99999999999999999999", Strict).unwrap().count, MAX_COUNT);
+        assert_eq!(read("_count=99999999999999999999", Strict).unwrap().count, 100);
         assert_eq!(read("", Strict).unwrap().query(), "");
     }
 
@@ -170,7 +186,7 @@ mod tests {
     fn what_is_unknown_is_ignored_unless_that_is_refused() {
         for query in ["bonkers=1", "_summary=true", "_counts=1", "_since=", "_sorting:x=1"] {
             let asked = read(query, Lenient).unwrap();
-            assert_eq!((asked.used, asked.count), (Vec::new(), USUAL_COUNT), "{query}");
+            assert_eq!((asked.used, asked.count), (Vec::new(), 20), "{query}");
             assert!(matches!(read(query, Strict), Err(Failure::BadRequest(_))), "{query}");
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use sqlx::PgConnection;
 
-use super::{Asked, Part, Place, asked::MAX_COUNT};
+use super::{Asked, Part, Place};
 use crate::{
     access::{Act, Caller, Permit, authorize},
     fhir::{reference, types},
@@ -23,8 +23,8 @@ use crate::{
 /// has a link on, even when nothing is on it.
 const MAX_EXAMINED: usize = 5000;
 
-/// Versions fetched at once at most.
-const MAX_FETCHED: i64 = MAX_COUNT + 1;
+/// Versions fetched at once at most, beyond what is asked for.
+const MAX_FETCHED: i64 = 1000;
 
 /// A page.
 #[derive(Default)]
@@ -147,7 +147,7 @@ impl Walk<'_> {
             ended = rows.len() < usize::try_from(window.limit).unwrap_or(usize::MAX);
             window.after = rows.last().map(Version::cursor).or(window.after);
             // What may not be shown often stands together.
-            window.limit = (window.limit * 4).clamp(1, MAX_FETCHED);
+            window.limit = window.limit.max((window.limit * 4).min(MAX_FETCHED));
             for row in rows {
                 if self.shows(&row)? {
                     shown.push(row);

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, Failure, page, page::Page};
 use crate::{access::Caller, fhir::search::Handling, store::history::Cursor};
-use asked::Asked;
+use asked::{Asked, Sizes};
 use listing::Listing;
 
 /// Whose history.
@@ -68,13 +68,14 @@ pub async fn history(
     handling: Handling,
 ) -> Result<String, Failure> {
     let path = place.path();
+    let sizes = Sizes::from(&engine.config.search);
     let listing_name = format!("history {path}");
     let token = pairs.iter().find(|(name, _)| name == page::PARAMETER).map(|(_, token)| token);
     let (asked, part) = match token {
-        None => (Asked::read(pairs, handling)?, Part::default()),
+        None => (Asked::read(pairs, handling, sizes)?, Part::default()),
         Some(token) => {
             let link = Link::of_token(engine, caller, &listing_name, token)?;
-            (Asked::read(&link.parameters, Handling::Lenient)?, link.cursor)
+            (Asked::read(&link.parameters, Handling::Lenient, sizes)?, link.cursor)
         }
     };
     let listing = Listing::read(engine, caller, place, &asked, &part).await?;

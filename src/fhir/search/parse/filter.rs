@@ -54,6 +54,10 @@ impl<'r> Reader<'r> {
         }
         let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
         if let Some(found) = self.without_rows(code, modifier, value) {
+            // Bundle, Binary and Parameters have no _text.
+            if let [type_name] = types {
+                self.parameter(types, type_name, code)?;
+            }
             return found;
         }
         if let ([type_name], "url", None, [url, version]) =
