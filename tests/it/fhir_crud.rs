@@ -517,7 +517,8 @@ async fn metadata_claims_what_exists_and_needs_no_token() {
         let kind = resource["type"].as_str().unwrap();
         for interaction in resource["interaction"].as_array().unwrap() {
             let code = interaction["code"].as_str().unwrap();
-            let known = ["read", "vread", "create", "update", "delete", "history-instance", "search-type"];
+            let known =
+                ["read", "vread", "create", "update", "delete", "history-instance", "history-type", "search-type"];
             assert!(known.contains(&code), "{kind}: {code} is not tested here");
         }
         if kind != "Subscription" {

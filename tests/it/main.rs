@@ -19,6 +19,7 @@ mod layers;
 mod oauth;
 mod profiles;
 mod replicas;
+mod search;
 mod server;
 mod set_context;
 mod statements;

@@ -251,7 +251,8 @@ async fn header_values_are_stored_nowhere_in_the_clear_and_shown_to_the_owner_on
     .await
     .unwrap();
     assert!(stored.len() > 4 && stored.iter().all(|text| !text.contains("secret")), "{stored:?}");
-    let bundle = history::history(&world.engine, &reader("poc"), "Subscription", &id, history::Window::default()).await;
+    let place = history::Place::Instance { kind: "Subscription", id: &id };
+    let bundle = history::history(&world.engine, &caller("poc"), place, &[], false).await;
     let bundle: Value = serde_json::from_str(&bundle.unwrap()).unwrap();
     let header = |entry: usize| bundle["entry"][entry]["resource"]["channel"]["header"][0].clone();
     assert_eq!(header(0), "Authorization: Bearer secret:2");

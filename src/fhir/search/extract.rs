@@ -15,7 +15,7 @@ use super::{
 use crate::fhir::{
     compartment,
     definition::{parameter::Kind, types::TypeId},
-    path::{Expression, Memo, Scope},
+    path::{Collection, Expression, Item, Memo, Scope, Value},
     reference,
     resource::Resource,
     tree::{Node, Tree},
@@ -29,6 +29,8 @@ pub(super) const EXACT: usize = 400;
 const MOST_ROWS: usize = 10_000;
 /// Bytes of text for `_text` and `_content`.
 const MOST_TEXT: usize = 256 * 1024;
+/// The code system of true and false.
+const BOOLEANS: &str = "http://terminology.hl7.org/CodeSystem/special-values";
 /// The code system of currencies.
 const CURRENCIES: &str = "urn:iso:std:iso:4217";
 
@@ -57,7 +59,7 @@ impl Parameters {
             if !first.is_empty() && !first.iter().any(|name| tree.child(tree.root(), name).is_some()) {
                 continue;
             }
-            let found = nodes(&tree, &memo, parameter.expression(), tree.root());
+            let found = items(&tree, &memo, parameter.expression(), tree.root());
             finder.parameter(parameter, &found, &memo);
         }
         for patient in compartment::patients(resource, id, base) {
@@ -70,11 +72,11 @@ impl Parameters {
     }
 }
 
-/// The elements that an expression finds. One that cannot be evaluated on this document finds nothing.
-fn nodes<'t>(tree: &'t Tree<'_>, memo: &Memo, expression: Option<&Expression>, focus: Node) -> Vec<Node> {
+/// What an expression finds. One that cannot be evaluated on this document finds nothing.
+fn items<'a>(tree: &Tree<'a>, memo: &Memo, expression: Option<&'a Expression>, focus: Node) -> Vec<Item<'a>> {
     let Some(expression) = expression else { return Vec::new() };
     let scope = Scope { memo: Some(memo), ..Scope::new(tree, tree.root()) }.at(focus);
-    expression.evaluate(&scope).map(|found| found.nodes().collect()).unwrap_or_default()
+    expression.evaluate(&scope).map(Collection::into_vec).unwrap_or_default()
 }
 
 struct Finder<'t, 'd> {
@@ -86,20 +88,29 @@ struct Finder<'t, 'd> {
 }
 
 impl<'d> Finder<'_, 'd> {
-    fn parameter(&mut self, parameter: &Parameter, found: &[Node], memo: &Memo) {
+    fn parameter(&mut self, parameter: &Parameter, found: &[Item<'_>], memo: &Memo) {
         if parameter.kind != Kind::Composite {
             self.least = None;
-            for node in found {
-                self.value(parameter.kind, parameter.id, 0, *node, Some(&parameter.code));
+            for item in found {
+                match item {
+                    Item::Element(node) => {
+                        self.value(parameter.kind, parameter.id, 0, *node, Some(&parameter.code));
+                    }
+                    // `Patient.deceased.exists() and …`
+                    Item::Value(Value::Boolean(is_so)) if parameter.kind == Kind::Token => {
+                        self.token_rows(parameter.id, 0, BOOLEANS, if *is_so { "true" } else { "false" });
+                    }
+                    Item::Value(_) | Item::Target(_) | Item::Type(_) => {}
+                }
             }
             if let (Kind::Token, Some(least)) = (parameter.kind, self.least.take()) {
                 self.rows.tokens.push(TokenRow { digest: token_present(parameter.id), slot: 0, sort: Some(least) });
             }
             return;
         }
-        for (slot, node) in (1_i16..).zip(found) {
+        for (slot, node) in (1_i16..).zip(found.iter().filter_map(Item::node)) {
             for part in &parameter.components {
-                for value in nodes(self.tree, memo, part.expression(), *node) {
+                for value in items(self.tree, memo, part.expression(), node).iter().filter_map(Item::node) {
                     self.value(part.kind, part.id, slot, value, None);
                 }
             }
@@ -157,7 +168,7 @@ impl<'d> Finder<'_, 'd> {
             }
             "boolean" => {
                 let value = self.text(node).unwrap_or_default();
-                self.token_rows(id, slot, "http://terminology.hl7.org/CodeSystem/special-values", &value);
+                self.token_rows(id, slot, BOOLEANS, &value);
             }
             _ => {
                 if let Some(value) = self.text(node) {

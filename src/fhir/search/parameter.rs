@@ -364,7 +364,10 @@ fn first_elements(branches: &[&str], type_name: &str) -> Vec<String> {
         let rest = part.trim_start_matches('(').strip_prefix(type_name)?.strip_prefix('.')?;
         let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
         let end = rest[name.len()..].chars().next();
-        (end != Some('(') && !part[1..].contains(" | ")).then_some(name)
+        // What computes something finds it without the element, too.
+        let is_path =
+            ![" | ", " and ", " or ", "=", "exists()"].iter().any(|mark| part.replace("system='", "").contains(mark));
+        (end != Some('(') && is_path).then_some(name)
     };
     branches.iter().map(first).collect::<Option<Vec<_>>>().unwrap_or_default()
 }

@@ -89,7 +89,7 @@ impl Default for SearchLimits {
     fn default() -> Self {
         Self {
             max_parameters: 100,
-            max_values: 1000,
+            max_values: 5000,
             max_depth: 4,
             max_targets: 16,
             max_codes: 5000,
@@ -165,6 +165,10 @@ pub fn condition(request: &Request<'_>, type_name: &str, query: &str) -> Result<
 }
 
 fn count(request: &Request<'_>, pairs: &[(String, String)]) -> Result<(), Outcome> {
+    // No text that is stored holds it, and the database takes none that does.
+    if let Some((name, _)) = pairs.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        return Err(Refusal::wrong("holds the character NUL").issue(name, false).into());
+    }
     let most = request.limits.max_parameters;
     match pairs.get(most) {
         Some((name, _)) => {
