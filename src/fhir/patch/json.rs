@@ -1,9 +1,6 @@
 //! JSON Patch (RFC 6902) with JSON Pointer (RFC 6901).
 
-use super::{
-    MOST_OPERATIONS, Refused, malformed, unfitting,
-    value::{Step, Value},
-};
+use super::{Budget, MOST_OPERATIONS, Refused, malformed, unfitting, value::Value};
 use crate::fhir::{
     json::{Doc, Kind, Limits, Ref},
     outcome::IssueType,
@@ -60,12 +57,11 @@ impl JsonPatch {
         if doc.root().kind() != Kind::Array {
             return Err(malformed("a JSON Patch is an array of operations (RFC 6902 section 3)", ""));
         }
-        let operations: Vec<_> =
-            doc.root().items().enumerate().map(|(at, one)| operation(at, one)).collect::<Result<_, _>>()?;
-        if operations.len() > MOST_OPERATIONS {
+        if doc.root().items().count() > MOST_OPERATIONS {
             return Err(malformed(format!("a patch has at most {MOST_OPERATIONS} operations"), ""));
         }
-        Ok(Self { operations, length: text.len() })
+        let operations = doc.root().items().enumerate().map(|(at, one)| operation(at, one));
+        Ok(Self { operations: operations.collect::<Result<_, _>>()?, length: text.len() })
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -73,15 +69,14 @@ impl JsonPatch {
     }
 
     /// The value after all operations; none has happened when one of them cannot.
-    pub(super) fn apply(&self, mut value: Value, budget: usize) -> Result<Value, Refused> {
-        let mut size = value.size();
+    pub(super) fn apply(&self, root: Value, budget: &mut Budget) -> Result<Value, Refused> {
+        let mut run = Run { size: root.size(), root, at: 0, budget };
         for (at, operation) in self.operations.iter().enumerate() {
-            size += apply(&mut value, operation, at)?;
-            if size > budget {
-                return Err(unfitting(IssueType::TooLong, "the patched resource would be too large"));
-            }
+            run.at = at;
+            run.apply(operation)?;
+            run.budget.check_size(run.size)?;
         }
-        Ok(value)
+        Ok(run.root)
     }
 }
 
@@ -104,44 +99,131 @@ fn operation(at: usize, one: Ref<'_>) -> Result<Operation, Refused> {
     })
 }
 
-/// Does one operation and returns how much the value grew at most.
-fn apply(root: &mut Value, operation: &Operation, at: usize) -> Result<usize, Refused> {
-    let absent = |pointer: &Pointer| {
-        unfitting(IssueType::NotFound, format!("operation {at}: there is nothing at '{}'", pointer.text()))
-    };
-    match operation {
-        Operation::Add { path, value } => {
-            add(root, path, value.clone()).ok_or_else(|| absent(path))?;
-            Ok(value.size())
-        }
-        Operation::Remove { path } => remove(root, path).ok_or_else(|| absent(path)).map(|_| 0),
-        Operation::Replace { path, value } => {
-            *find(root, &path.0).ok_or_else(|| absent(path))? = value.clone();
-            Ok(value.size())
-        }
-        Operation::Move { from, path } => {
-            if path.is_below(from) {
-                let text = format!("operation {at}: '{}' cannot move into itself", from.text());
-                return Err(unfitting(IssueType::Value, text));
+/// The operations of one patch, being done.
+struct Run<'b> {
+    root: Value,
+    /// The root's, at least.
+    size: usize,
+    /// Which operation is done.
+    at: usize,
+    budget: &'b mut Budget,
+}
+
+impl Run<'_> {
+    fn apply(&mut self, operation: &Operation) -> Result<(), Refused> {
+        match operation {
+            Operation::Add { path, value } => {
+                let copy = self.copied(value)?;
+                self.add(path, copy)
             }
-            let value = remove(root, from).ok_or_else(|| absent(from))?;
-            add(root, path, value).ok_or_else(|| absent(path))?;
-            Ok(0)
-        }
-        Operation::Copy { from, path } => {
-            let value = find(root, &from.0).ok_or_else(|| absent(from))?.clone();
-            let grown = value.size();
-            add(root, path, value).ok_or_else(|| absent(path))?;
-            Ok(grown)
-        }
-        Operation::Test { path, value } => {
-            let found = find(root, &path.0).ok_or_else(|| absent(path))?;
-            if found == value {
-                return Ok(0);
+            Operation::Remove { path } => self.remove(path).map(drop),
+            Operation::Replace { path, value } => {
+                let copy = self.copied(value)?;
+                self.budget.check_depth(path.0.len(), &copy)?;
+                *self.find(path, &path.0)? = copy;
+                Ok(())
             }
-            let text = format!("operation {at}: the value at '{}' is not the one that was tested for", path.text());
-            Err(unfitting(IssueType::Conflict, text))
+            Operation::Move { from, path } => {
+                if path.is_below(from) {
+                    let text = format!("operation {}: '{}' cannot move into itself", self.at, from.text());
+                    return Err(unfitting(IssueType::Value, text));
+                }
+                let value = self.remove(from)?;
+                self.budget.pay(value.size())?;
+                self.add(path, value)
+            }
+            Operation::Copy { from, path } => {
+                let size = self.find(from, &from.0)?.size();
+                self.grow(size)?;
+                let copy = self.find(from, &from.0)?.clone();
+                self.add(path, copy)
+            }
+            Operation::Test { path, value } => {
+                let size = value.size();
+                self.budget.pay(size)?;
+                let found = self.find(path, &path.0)?;
+                let is_equal = found == value;
+                if is_equal {
+                    return Ok(());
+                }
+                let text = format!(
+                    "operation {}: the value at '{}' is not the one that was tested for",
+                    self.at,
+                    path.text()
+                );
+                Err(unfitting(IssueType::Conflict, text))
+            }
         }
+    }
+
+    fn copied(&mut self, value: &Value) -> Result<Value, Refused> {
+        self.grow(value.size())?;
+        Ok(value.clone())
+    }
+
+    /// Before so much is copied.
+    fn grow(&mut self, size: usize) -> Result<(), Refused> {
+        self.size += size;
+        self.budget.check_size(self.size)?;
+        self.budget.pay(size)
+    }
+
+    fn absent(&self, pointer: &Pointer) -> Refused {
+        unfitting(IssueType::NotFound, format!("operation {}: there is nothing at '{}'", self.at, pointer.text()))
+    }
+
+    /// The value at the first `tokens` of a pointer.
+    fn find(&mut self, pointer: &Pointer, tokens: &[String]) -> Result<&mut Value, Refused> {
+        let absent = self.absent(pointer);
+        let (mut at, budget) = (&mut self.root, &mut *self.budget);
+        for token in tokens {
+            budget.pay(1 + at.width())?;
+            let next = match at {
+                Value::Object(_) => at.member_mut(token),
+                Value::Array(items) => index(token).and_then(|index| items.get_mut(index)),
+                Value::Scalar(_) => None,
+            };
+            let Some(next) = next else { return Err(absent) };
+            at = next;
+        }
+        // What is done with it passes its children.
+        budget.pay(1 + at.width())?;
+        Ok(at)
+    }
+
+    fn add(&mut self, pointer: &Pointer, value: Value) -> Result<(), Refused> {
+        self.budget.check_depth(pointer.0.len(), &value)?;
+        let Some((last, parents)) = pointer.0.split_last() else {
+            self.size = value.size();
+            self.root = value;
+            return Ok(());
+        };
+        let absent = self.absent(pointer);
+        match self.find(pointer, parents)? {
+            object @ Value::Object(_) => object.set_member(last, value),
+            Value::Array(items) => {
+                let at = if last == "-" { Some(items.len()) } else { index(last).filter(|at| *at <= items.len()) };
+                items.insert(at.ok_or(absent)?, value);
+            }
+            Value::Scalar(_) => return Err(absent),
+        }
+        // The name, and what stands around it.
+        self.size += last.len() + 4;
+        Ok(())
+    }
+
+    fn remove(&mut self, pointer: &Pointer) -> Result<Value, Refused> {
+        let absent = self.absent(pointer);
+        let Some((last, parents)) = pointer.0.split_last() else {
+            let text = format!("operation {}: the whole resource cannot be removed", self.at);
+            return Err(unfitting(IssueType::Value, text));
+        };
+        let removed = match self.find(pointer, parents)? {
+            object @ Value::Object(_) => object.remove_member(last),
+            Value::Array(items) => index(last).filter(|at| *at < items.len()).map(|at| items.remove(at)),
+            Value::Scalar(_) => None,
+        };
+        removed.ok_or(absent)
     }
 }
 
@@ -149,52 +231,4 @@ fn apply(root: &mut Value, operation: &Operation, at: usize) -> Result<usize, Re
 fn index(token: &str) -> Option<usize> {
     let is_index = token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
     if is_index { token.parse().ok() } else { None }
-}
-
-fn find<'v>(root: &'v mut Value, tokens: &[String]) -> Option<&'v mut Value> {
-    let mut path = Vec::with_capacity(tokens.len());
-    let mut at: &Value = root;
-    for token in tokens {
-        at = match at {
-            Value::Object(_) => {
-                path.push(Step::Member(token.clone()));
-                at.member(token)?
-            }
-            Value::Array(items) => {
-                let index = index(token)?;
-                path.push(Step::Item(index));
-                items.get(index)?
-            }
-            Value::Scalar(_) => return None,
-        };
-    }
-    root.at_mut(&path)
-}
-
-fn add(root: &mut Value, path: &Pointer, value: Value) -> Option<()> {
-    let Some((last, parents)) = path.0.split_last() else {
-        *root = value;
-        return Some(());
-    };
-    match find(root, parents)? {
-        object @ Value::Object(_) => object.set_member(last, value),
-        Value::Array(items) => {
-            let at = if last == "-" { items.len() } else { index(last).filter(|at| *at <= items.len())? };
-            items.insert(at, value);
-        }
-        Value::Scalar(_) => return None,
-    }
-    Some(())
-}
-
-fn remove(root: &mut Value, path: &Pointer) -> Option<Value> {
-    let (last, parents) = path.0.split_last()?;
-    match find(root, parents)? {
-        object @ Value::Object(_) => object.remove_member(last),
-        Value::Array(items) => {
-            let at = index(last).filter(|at| *at < items.len())?;
-            Some(items.remove(at))
-        }
-        Value::Scalar(_) => None,
-    }
 }

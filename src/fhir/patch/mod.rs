@@ -1,12 +1,25 @@
-//! Patches: JSON Patch (RFC 6902) and FHIRPath Patch (FHIR R4 fhirpatch.html), on a resource whose numbers keep their digits.
+//! Patches: JSON Patch (RFC 6902) and FHIRPath Patch (FHIR R4 fhirpatch.html), on a resource whose numbers keep their digits;
+//! and changes of `meta` alone ([`Labels`]), which are patches as well.
 //!
 //! What comes out is a resource of the same type and id (FHIR R4 http.html#patch); whether it conforms is the validator's
 //! to say. A narrative that was generated from the content is dropped when the content changed and it did not: it would
 //! tell something else than the data (http.html#patch: servers keep the narrative clinically safe).
+//!
+//! A patch is a small program, and a hostile one must cost no more than its size: copies of copies double, moves nest one
+//! skeleton into the next, inserts shift long arrays. So size, depth and steps are bounded ([`Budget`]) while it runs. No
+//! library for JSON Patch does that, keeps the digits of numbers and the order of members, and compares numbers by value
+//! without serde_json's global `arbitrary_precision`; hence the [`json`] of our own.
 
+mod content;
 mod json;
+mod labels;
+mod list;
 mod path;
+#[cfg(test)]
+mod tests;
 mod value;
+
+pub use labels::{Labels, meta_of};
 
 use super::{
     json::Limits,
@@ -17,16 +30,18 @@ use value::Value;
 
 /// Operations in one patch at most.
 const MOST_OPERATIONS: usize = 1000;
-/// The result is at most so many times as large as document and patch together, or this many bytes: copies of copies grow
-/// without measure.
+/// The result is at most so many times as large as document and patch together, or this many bytes.
 const MOST_GROWTH: usize = 4;
 const ALWAYS_ALLOWED: usize = 1024 * 1024;
+/// Bytes copied and children passed by all operations together, beyond those of document and patch: a second or so.
+const MOST_STEPS: usize = 64 * 1024 * 1024;
 
-/// A patch, understood.
+/// A patch, understood. Cloning shares or is cheap.
 #[derive(Clone, Debug)]
 pub enum Patch {
     Json(json::JsonPatch),
     Path(path::PathPatch),
+    Labels(Labels),
 }
 
 /// Why a patch cannot be applied.
@@ -52,10 +67,11 @@ impl Patch {
     /// The resource after the patch.
     pub fn apply(&self, resource: &Resource, limits: &Limits) -> Result<Resource, Refused> {
         let before = Value::of(resource.root());
-        let budget = ALWAYS_ALLOWED.max(MOST_GROWTH * (resource.text().len() + self.len()));
+        let mut budget = Budget::new(resource.text().len() + self.len(), limits);
         let mut after = match self {
-            Self::Json(patch) => patch.apply(before.clone(), budget)?,
-            Self::Path(patch) => patch.apply(resource, limits, budget)?,
+            Self::Json(patch) => patch.apply(before.clone(), &mut budget)?,
+            Self::Path(patch) => patch.apply(resource, limits, &mut budget)?,
+            Self::Labels(labels) => labels.apply(before.clone()),
         };
         for name in ["resourceType", "id"] {
             if after.member(name) != before.member(name) {
@@ -63,15 +79,63 @@ impl Patch {
             }
         }
         drop_stale_narrative(&before, &mut after);
-        let parsed = Resource::parse(&after.text(), limits);
-        parsed.map_err(Refused::Unfitting)
+        Resource::parse(&after.text(), limits).map_err(Refused::Unfitting)
     }
 
-    fn len(&self) -> usize {
+    /// The length of its text, in bytes.
+    pub fn len(&self) -> usize {
         match self {
             Self::Json(patch) => patch.len(),
             Self::Path(patch) => patch.len(),
+            Self::Labels(labels) => labels.len(),
         }
+    }
+
+    /// Whether there is nothing; a patch always has a text.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What applying a patch may cost.
+struct Budget {
+    /// Bytes of the result.
+    size: usize,
+    /// Objects and arrays inside one another.
+    depth: usize,
+    /// Steps that are left.
+    steps: usize,
+}
+
+impl Budget {
+    /// For a document and a patch of so many bytes together.
+    fn new(length: usize, limits: &Limits) -> Self {
+        Self {
+            size: ALWAYS_ALLOWED.max(MOST_GROWTH * length),
+            depth: limits.depth,
+            steps: MOST_STEPS + MOST_GROWTH * length,
+        }
+    }
+
+    fn pay(&mut self, steps: usize) -> Result<(), Refused> {
+        let too_costly = || unfitting(IssueType::TooCostly, "the patch takes more steps than this server allows");
+        self.steps = self.steps.checked_sub(steps).ok_or_else(too_costly)?;
+        Ok(())
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), Refused> {
+        if size <= self.size {
+            return Ok(());
+        }
+        Err(unfitting(IssueType::TooLong, format!("the patched resource would be larger than {} bytes", self.size)))
+    }
+
+    /// A value with `above` objects and arrays around it.
+    fn check_depth(&self, above: usize, value: &Value) -> Result<(), Refused> {
+        if above + value.depth() <= self.depth {
+            return Ok(());
+        }
+        Err(unfitting(IssueType::TooLong, format!("the patched resource would be deeper than {} levels", self.depth)))
     }
 }
 
@@ -85,23 +149,14 @@ fn unfitting(code: IssueType, text: impl Into<String>) -> Refused {
     Refused::Unfitting(Issue::error(code, text))
 }
 
+/// `text.status` of narratives that hold nothing but what was generated from the content (valueset-narrative-status.html).
+const GENERATED: [&str; 2] = ["generated", "extensions"];
+
 fn drop_stale_narrative(before: &Value, after: &mut Value) {
-    let narrative = after.member("text").cloned();
-    let is_generated =
-        narrative.as_ref().and_then(|text| text.member("status")).is_some_and(|status| status.is_string("generated"));
-    if !is_generated || narrative.as_ref() != before.member("text") {
-        return;
-    }
-    let without = |value: &Value| {
-        let mut rest = value.clone();
-        rest.remove_member("text");
-        rest.remove_member("meta");
-        rest
-    };
-    if without(before) != without(after) {
+    let narrative = after.member("text");
+    let status = narrative.and_then(|text| text.member("status")).and_then(Value::string);
+    let is_generated = status.is_some_and(|status| GENERATED.contains(&status.as_str()));
+    if is_generated && narrative == before.member("text") && !before.same_beside(after, &["text", "meta"]) {
         after.remove_member("text");
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,34 +1,55 @@
 //! FHIRPath Patch (FHIR R4 fhirpatch.html): operations whose targets are found by FHIRPath.
+//!
+//! | operation | target | what else |
+//! |---|---|---|
+//! | `add` | the element that gets the content, one | `name` of its child; what does not repeat must not be there |
+//! | `insert` | a whole list; nothing, for `index` 0 of an empty one | `index` up to the list's length |
+//! | `delete` | one element, or nothing | |
+//! | `replace` | one element, with all that it has | the value may be of another type of a choice |
+//! | `move` | a whole list | `source` and `destination` in it |
+//!
+//! What is left without content is no element of FHIR, so it goes along with the last that was in it.
+
+use std::sync::Arc;
 
 use super::{
-    MOST_OPERATIONS, Refused, malformed, unfitting,
-    value::{Step, Value},
+    Budget, MOST_OPERATIONS, Refused,
+    content::Content,
+    list::{Item, List},
+    malformed, unfitting,
+    value::Value,
 };
 use crate::fhir::{
-    definition::types::{Field, Kind as TypeKind, TypeId},
-    json::{Kind, Limits, Ref},
+    definition::types::{Field, Kind, TypeId},
+    json::Limits,
     outcome::IssueType,
     path::{Expression, Scope},
     resource::Resource,
     tree::{Node, Tree},
+    validate::misshapen,
 };
+
+/// How much dearer a byte that is parsed, given its types and searched by FHIRPath is than one that is copied.
+const PARSED: usize = 4;
 
 /// A FHIRPath Patch.
 #[derive(Clone, Debug)]
 pub struct PathPatch {
-    operations: Vec<Operation>,
+    operations: Arc<[Operation]>,
     length: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Operation {
     kind: OperationKind,
-    path: String,
+    path: Expression,
+    /// For an insert: `path` as a parent and the name of its child, which finds a list without items too.
+    child: Option<(Expression, String)>,
     /// FHIRPath in the Parameters, for issues.
     at: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum OperationKind {
     Add { name: String, content: Content },
     Insert { index: usize, content: Content },
@@ -37,16 +58,8 @@ enum OperationKind {
     Move { source: usize, destination: usize },
 }
 
-/// A value: of a data type, or the parts of a backbone element.
-#[derive(Clone, Debug)]
-enum Content {
-    /// The type as the name of `value[x]` says it (`Quantity`), and the value.
-    Value {
-        suffix: String,
-        value: Value,
-    },
-    Parts(Vec<(String, Content)>),
-}
+/// What an operation takes.
+const PARTS: [&str; 7] = ["type", "path", "name", "value", "index", "source", "destination"];
 
 impl PathPatch {
     /// Reads the Parameters.
@@ -55,80 +68,70 @@ impl PathPatch {
             let text = format!("a FHIRPath Patch is a Parameters resource, not a {}", parameters.type_name());
             return Err(malformed(text, parameters.type_name()));
         }
-        let mut operations = Vec::new();
-        for (index, one) in parameters.root().get("parameter").into_iter().flat_map(Ref::items).enumerate() {
-            let at = format!("Parameters.parameter[{index}]");
-            if one.str("name").as_deref() != Some("operation") {
-                return Err(malformed("expected the name operation", at));
-            }
-            operations.push(operation(one, at)?);
+        let tree = Tree::of_resource(parameters.doc());
+        if let Some(fault) = misshapen(&tree) {
+            return Err(Refused::Malformed(fault));
         }
-        if operations.is_empty() {
-            return Err(malformed("a patch has at least one operation", "Parameters"));
-        }
-        if operations.len() > MOST_OPERATIONS {
+        let given: Vec<_> = tree.named(tree.root(), "parameter").collect();
+        if given.len() > MOST_OPERATIONS {
             return Err(malformed(format!("a patch has at most {MOST_OPERATIONS} operations"), "Parameters"));
         }
-        Ok(Self { operations, length: parameters.text().len() })
+        let operations = given.into_iter().map(|one| operation(&tree, one));
+        Ok(Self { operations: operations.collect::<Result<_, _>>()?, length: parameters.text().len() })
     }
 
     pub(super) const fn len(&self) -> usize {
         self.length
     }
 
-    /// The resource after all operations.
-    pub(super) fn apply(&self, resource: &Resource, limits: &Limits, budget: usize) -> Result<Value, Refused> {
+    /// The resource after all operations; none has happened when one of them cannot.
+    pub(super) fn apply(&self, resource: &Resource, limits: &Limits, budget: &mut Budget) -> Result<Value, Refused> {
         let mut current = resource.clone();
         let mut value = Value::of(current.root());
-        for operation in &self.operations {
-            apply(&current, &mut value, operation)?;
+        for operation in &*self.operations {
+            budget.pay(PARSED * current.text().len())?;
+            operation.apply(&current, &mut value)?;
             let text = value.text();
-            if text.len() > budget {
-                return Err(unfitting(IssueType::TooLong, "the patched resource would be too large"));
-            }
+            budget.check_size(text.len())?;
             current = Resource::parse(&text, limits).map_err(Refused::Unfitting)?;
-            let tree = Tree::of_resource(current.doc());
-            if let Some(found) = tree.faults().first() {
-                let text =
-                    format!("the patched resource has no such element: {}", tree.path_to(found.node, &found.member));
-                return Err(refused(operation, IssueType::Structure, text));
+            if let Some(fault) = misshapen(&Tree::of_resource(current.doc())) {
+                return Err(Refused::Unfitting(fault));
             }
         }
         Ok(value)
     }
 }
 
-fn refused(operation: &Operation, code: IssueType, text: impl Into<String>) -> Refused {
-    match unfitting(code, text) {
-        Refused::Unfitting(issue) => Refused::Unfitting(issue.at(operation.at.clone())),
-        other => other,
+fn operation(tree: &Tree<'_>, one: Node) -> Result<Operation, Refused> {
+    let at = tree.path(one);
+    if tree.str(one, "name").as_deref() != Some("operation") {
+        return Err(malformed("expected the name operation", at));
     }
-}
-
-fn operation(one: Ref<'_>, at: String) -> Result<Operation, Refused> {
-    let parts: Vec<Ref<'_>> = one.get("part").into_iter().flat_map(Ref::items).collect();
-    let part = |name: &str| parts.iter().find(|part| part.str("name").as_deref() == Some(name)).copied();
-    let known = ["type", "path", "name", "value", "index", "source", "destination"];
-    if let Some(odd) = parts.iter().find(|part| !part.str("name").is_some_and(|name| known.contains(&&*name))) {
-        let name = odd.str("name").unwrap_or_default().into_owned();
-        return Err(malformed(format!("an operation has no part '{name}'"), at));
+    let parts: Vec<_> = tree.named(one, "part").map(|part| (tree.str(part, "name").unwrap_or_default(), part)).collect();
+    for (index, (name, part)) in parts.iter().enumerate() {
+        if !PARTS.contains(&&**name) {
+            return Err(malformed(format!("an operation has no part '{name}'"), tree.path(*part)));
+        }
+        if parts[..index].iter().any(|(before, _)| before == name) {
+            return Err(malformed(format!("the part {name} stands twice"), tree.path(*part)));
+        }
     }
+    let part = |name: &str| parts.iter().find(|(own, _)| own == name).map(|(_, part)| *part);
+    let value = |name: &str| part(name).and_then(|part| tree.child(part, "value")).and_then(|value| tree.value(value));
     let text = |name: &str| {
-        let value = part(name).and_then(|part| part.members().find(|(key, _)| key.starts_with("value")));
-        value.and_then(|(_, value)| value.as_str()).map(|text| text.into_owned())
+        let text = value(name).and_then(|value| value.as_str());
+        text.map(std::borrow::Cow::into_owned).ok_or_else(|| malformed(format!("expected the part {name}"), &at))
     };
     let number = |name: &str| {
-        let value = part(name).and_then(|part| part.get("valueInteger"));
-        let number = value.and_then(|value| value.raw().parse::<usize>().ok());
+        let number = value(name).and_then(|value| value.raw().parse::<usize>().ok());
         number.ok_or_else(|| malformed(format!("expected the part {name} with a valueInteger from 0"), &at))
     };
-    let required = |name: &str| text(name).ok_or_else(|| malformed(format!("expected the part {name}"), &at));
     let content = || {
         let part = part("value").ok_or_else(|| malformed("expected the part value", &at))?;
-        content(part).ok_or_else(|| malformed("expected the part value to have a value[x] or parts", &at))
+        Content::read(tree, part)
     };
-    let kind = match &*required("type")? {
-        "add" => OperationKind::Add { name: required("name")?, content: content()? },
+    let kind = match &*text("type")? {
+        "add" => OperationKind::Add { name: text("name")?, content: content()? },
         "insert" => OperationKind::Insert { index: number("index")?, content: content()? },
         "delete" => OperationKind::Delete,
         "replace" => OperationKind::Replace { content: content()? },
@@ -138,316 +141,225 @@ fn operation(one: Ref<'_>, at: String) -> Result<Operation, Refused> {
             return Err(malformed(text, at));
         }
     };
-    let path = required("path")?;
-    Expression::parse(&path).map_err(|error| malformed(format!("'{path}' is no FHIRPath: {error}"), &at))?;
-    Ok(Operation { kind, path, at })
+    let path = text("path")?;
+    let child = if matches!(kind, OperationKind::Insert { .. }) { child(&path) } else { None };
+    let path = Expression::parse(&path).map_err(|error| malformed(format!("'{path}' is no FHIRPath: {error}"), &at))?;
+    Ok(Operation { kind, path, child, at })
 }
 
-/// The parser bounds how deep parts nest.
-fn content(part: Ref<'_>) -> Option<Content> {
-    if let Some(parts) = part.get("part").filter(|parts| parts.kind() == Kind::Array) {
-        let named = parts.items().map(|one| Some((one.str("name")?.into_owned(), content(one)?)));
-        return named.collect::<Option<Vec<_>>>().map(Content::Parts);
-    }
-    if let Some(resource) = part.get("resource") {
-        return Some(Content::Value { suffix: String::new(), value: Value::of(resource) });
-    }
-    let (name, value) = part.members().find(|(name, _)| name.starts_with("value"))?;
-    Some(Content::Value { suffix: name["value".len()..].to_owned(), value: Value::of(value) })
+/// `Patient.contact.telecom` as `Patient.contact` and `telecom`.
+fn child(path: &str) -> Option<(Expression, String)> {
+    let (parent, name) = path.rsplit_once('.')?;
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_name.then(|| Some((Expression::parse(parent).ok()?, name.to_owned())))?
 }
 
-fn apply(current: &Resource, value: &mut Value, operation: &Operation) -> Result<(), Refused> {
-    let tree = Tree::of_resource(current.doc());
-    let fail = |text: String| refused(operation, IssueType::NotFound, text);
-    let expression = Expression::parse(&operation.path).map_err(|error| fail(error.to_string()))?;
-    let scope = Scope::new(&tree, tree.root());
-    let found = expression.evaluate(&scope).map_err(|error| fail(format!("{}: {error:?}", operation.path)))?;
-    let nodes: Vec<Node> = found.nodes().collect();
-    if nodes.len() != found.len() {
-        return Err(fail(format!("{} finds something that is no element of the resource", operation.path)));
+impl Operation {
+    fn refused(&self, code: IssueType, text: impl Into<String>) -> Refused {
+        match unfitting(code, text) {
+            Refused::Unfitting(issue) => Refused::Unfitting(issue.at(self.at.clone())),
+            other => other,
+        }
     }
-    let one = || match nodes.as_slice() {
-        [node] => Ok(*node),
-        [] => Err(fail(format!("{} finds nothing", operation.path))),
-        _ => Err(fail(format!("{} finds {} elements; an operation has one target", operation.path, nodes.len()))),
-    };
-    let is_done = match &operation.kind {
-        OperationKind::Delete if nodes.is_empty() => return Ok(()),
-        OperationKind::Delete => delete(&tree, value, one()?),
-        OperationKind::Add { name, content } => add(&tree, value, one()?, name, content),
-        OperationKind::Replace { content } => replace(&tree, value, one()?, content),
-        OperationKind::Insert { index, content } => insert(&tree, value, &nodes, *index, content),
-        OperationKind::Move { source, destination } => reorder(&tree, value, &nodes, *source, *destination),
-    };
-    is_done.map_err(|text| refused(operation, IssueType::Value, text))
+
+    fn apply(&self, current: &Resource, value: &mut Value) -> Result<(), Refused> {
+        let tree = Tree::of_resource(current.doc());
+        let nodes = self.found(&tree, &self.path)?;
+        let done = match &self.kind {
+            OperationKind::Delete if nodes.is_empty() => Ok(()),
+            OperationKind::Delete => delete(&tree, value, self.one(&self.path, &nodes)?),
+            OperationKind::Add { name, content } => add(&tree, value, self.one(&self.path, &nodes)?, name, content),
+            OperationKind::Replace { content } => replace(&tree, value, self.one(&self.path, &nodes)?, content),
+            OperationKind::Insert { index, content } => match &self.child {
+                Some((parent, name)) if nodes.is_empty() && *index == 0 => {
+                    let parents = self.found(&tree, parent)?;
+                    begin(&tree, value, self.one(parent, &parents)?, name, content)
+                }
+                _ => insert(&tree, value, &nodes, *index, content),
+            },
+            OperationKind::Move { source, destination } => reorder(&tree, value, &nodes, *source, *destination),
+        };
+        done.map_err(|text| self.refused(IssueType::Value, text))
+    }
+
+    fn found(&self, tree: &Tree<'_>, path: &Expression) -> Result<Vec<Node>, Refused> {
+        let found = path.evaluate(&Scope::new(tree, tree.root()));
+        let found =
+            found.map_err(|error| self.refused(IssueType::Processing, format!("{}: {error}", path.text())))?;
+        let nodes: Vec<_> = found.nodes().collect();
+        if nodes.len() != found.len() {
+            let text = format!("{} finds something that is no element of the resource", path.text());
+            return Err(self.refused(IssueType::Value, text));
+        }
+        Ok(nodes)
+    }
+
+    fn one(&self, path: &Expression, nodes: &[Node]) -> Result<Node, Refused> {
+        match nodes {
+            [node] => Ok(*node),
+            [] => Err(self.refused(IssueType::NotFound, format!("{} finds nothing", path.text()))),
+            _ => {
+                let text = format!("{} finds {} elements; an operation has one target", path.text(), nodes.len());
+                Err(self.refused(IssueType::MultipleMatches, text))
+            }
+        }
+    }
 }
 
-/// The way from the root to an element's JSON. For a primitive without a value, to where the value would be.
-fn steps(tree: &Tree<'_>, node: Node) -> Vec<Step> {
-    let mut steps = Vec::new();
+/// One element on the way from the root.
+struct Stop {
+    field: &'static Field,
+    position: usize,
+    /// Its children are in the `_` sibling.
+    is_primitive: bool,
+}
+
+fn way(tree: &Tree<'_>, node: Node) -> Vec<Stop> {
+    let mut way = Vec::new();
     let mut at = node;
     while let (Some(field), Some(parent)) = (tree.field(at), tree.parent(at)) {
-        if field.is_array {
-            steps.push(Step::Item(position(tree, parent, at)));
-        }
-        steps.push(Step::Member(field.name.to_string()));
+        way.push(Stop { field, position: tree.position(at), is_primitive: is_primitive(tree, at) });
         at = parent;
     }
-    steps.reverse();
-    steps
+    way.reverse();
+    way
 }
 
-/// The element's place in its array.
-fn position(tree: &Tree<'_>, parent: Node, node: Node) -> usize {
-    let field = tree.field_id(node);
-    tree.children(parent)
-        .filter(|child| tree.field_id(*child) == field)
-        .position(|child| child == node)
-        .unwrap_or_default()
+fn is_primitive(tree: &Tree<'_>, node: Node) -> bool {
+    tree.kind(node).is_some_and(|ty| matches!(ty.kind, Kind::Primitive(_)))
 }
 
-fn shadow_name(name: &str) -> String {
-    format!("_{name}")
-}
-
-/// Takes out the value at the end of a path, and an array that became empty with it.
-fn take_out(root: &mut Value, path: &[Step]) {
-    match path {
-        [parents @ .., Step::Member(name), Step::Item(index)] => {
-            let Some(parent) = root.at_mut(parents) else { return };
-            let mut is_empty = false;
-            if let Some(Value::Array(items)) = parent.at_mut(&[Step::Member(name.clone())])
-                && *index < items.len()
-            {
-                items.remove(*index);
-                is_empty = items.iter().all(|item| matches!(item, Value::Scalar(raw) if &**raw == "null"));
-            }
-            if is_empty {
-                parent.remove_member(name);
-            }
-        }
-        [parents @ .., Step::Member(name)] => {
-            if let Some(parent) = root.at_mut(parents) {
-                parent.remove_member(name);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The same path to the `_` sibling of a primitive.
-fn shadow_of(path: &[Step]) -> Vec<Step> {
-    let mut path = path.to_vec();
-    let at = if matches!(path.last(), Some(Step::Item(_))) {
-        path.len().saturating_sub(2)
-    } else {
-        path.len().saturating_sub(1)
-    };
-    if let Some(Step::Member(name)) = path.get_mut(at) {
-        *name = shadow_name(name);
-    }
-    path
-}
-
-fn delete(tree: &Tree<'_>, value: &mut Value, node: Node) -> Result<(), String> {
-    let path = steps(tree, node);
-    if path.is_empty() {
-        return Err("the resource itself cannot be deleted by a patch".to_owned());
-    }
-    let is_primitive = tree.kind(node).is_some_and(|kind| matches!(kind.kind, TypeKind::Primitive(_)));
-    // With both arrays of a primitive, an index means the same item in both.
-    take_out(value, &path);
-    if is_primitive {
-        take_out(value, &shadow_of(&path));
-    }
-    // An element without content is no element.
-    let parents = &path[..path.len() - 1 - usize::from(matches!(path.last(), Some(Step::Item(_))))];
-    if let Some(Value::Object(members)) = value.at_mut(parents)
-        && members.is_empty()
-        && !parents.is_empty()
-    {
-        take_out(value, parents);
-    }
+/// Changes the object of the element that a way leads to. What has no content afterwards goes, up to the root; a way is
+/// no longer than the document is deep.
+fn change(
+    object: &mut Value,
+    way: &[Stop],
+    edit: impl FnOnce(&mut Value) -> Result<(), String>,
+) -> Result<(), String> {
+    let Some((stop, rest)) = way.split_first() else { return edit(object) };
+    let mut list = List::take(object, &stop.field.name, stop.field.is_array);
+    let item = list.items.get_mut(stop.position).ok_or("the target cannot be found")?;
+    let part = if stop.is_primitive { &mut item.shadow } else { &mut item.value };
+    let mut inner = part.take().unwrap_or_else(|| Value::Object(Vec::new()));
+    change(&mut inner, rest, edit)?;
+    *part = (inner.width() > 0).then_some(inner);
+    list.put(object, &stop.field.name);
     Ok(())
 }
 
-/// The field that a value of this type has under an element's name.
-fn field<'t>(tree: &Tree<'t>, holder: TypeId, element: &str, content: &Content) -> Result<&'static Field, String> {
-    let types = tree.types();
-    let mut fields = types
-        .fields(holder)
-        .map(|(_, field)| field)
-        .filter(|field| &*field.element == element || &*field.name == element);
-    let wanted = match content {
-        Content::Value { suffix, .. } => suffix.as_str(),
-        Content::Parts(_) => "",
-    };
-    let candidates: Vec<&'static Field> = fields.by_ref().collect();
-    let by_type = candidates.iter().find(|field| {
-        field.is_choice
-            && !wanted.is_empty()
-            && field.name.len() > field.element.len()
-            && &field.name[field.element.len()..] == wanted
-    });
-    match (by_type, candidates.as_slice()) {
-        (Some(field), _) => Ok(field),
-        (None, [only]) if !only.is_choice || &*only.name == element => Ok(only),
-        (None, []) => Err(format!("{} has no element '{element}'", types.ty(holder).name)),
-        (None, _) => Err(format!("'{element}' cannot hold a value of type {wanted}")),
-    }
+/// Changes the items of one element of `holder`.
+fn change_list(
+    root: &mut Value,
+    tree: &Tree<'_>,
+    holder: Node,
+    field: &Field,
+    edit: impl FnOnce(&mut Vec<Item>) -> Result<(), String>,
+) -> Result<(), String> {
+    change(root, &way(tree, holder), |object| {
+        let mut list = List::take(object, &field.name, field.is_array);
+        edit(&mut list.items)?;
+        list.put(object, &field.name);
+        Ok(())
+    })
 }
 
-/// Whether a value of `value[x]` fits a field: the same type, or both texts or both numbers whose form the validator checks.
-fn fits(tree: &Tree<'_>, field: &Field, content: &Content) -> bool {
-    let ty = tree.types().ty(field.ty);
-    match content {
-        Content::Parts(_) => !matches!(ty.kind, TypeKind::Primitive(_)),
-        Content::Value { suffix, value } if suffix.is_empty() => matches!(value, Value::Object(_)),
-        Content::Value { suffix, value } => {
-            let same = ty.name.eq_ignore_ascii_case(suffix);
-            let both_primitive = matches!((ty.kind, value), (TypeKind::Primitive(_), Value::Scalar(_)));
-            // A backbone element, and types like SimpleQuantity, are given as their base.
-            same || both_primitive || (matches!(ty.kind, TypeKind::Complex) && matches!(value, Value::Object(_)))
+/// An element's field, and the element that holds it.
+fn place(tree: &Tree<'_>, node: Node, what: &str) -> Result<(&'static Field, Node, TypeId), String> {
+    let place = tree.field(node).zip(tree.parent(node));
+    let (field, parent) = place.ok_or_else(|| format!("the resource itself cannot be {what} by a patch"))?;
+    let holder = tree.ty(parent).ok_or("the type of what holds the target is not known")?;
+    Ok((field, parent, holder))
+}
+
+fn add(tree: &Tree<'_>, root: &mut Value, node: Node, name: &str, content: &Content) -> Result<(), String> {
+    let holder = tree.ty(node).ok_or("the target's type is not known")?;
+    let field = content.field(tree.types(), holder, name)?;
+    if !field.is_array && tree.named(node, &field.element).next().is_some() {
+        return Err(format!("there is {} already, and it does not repeat; use replace", field.element));
+    }
+    let item = content.item(tree.types(), field)?;
+    change_list(root, tree, node, field, |items| {
+        items.push(item);
+        Ok(())
+    })
+}
+
+fn delete(tree: &Tree<'_>, root: &mut Value, node: Node) -> Result<(), String> {
+    let (field, parent, _) = place(tree, node, "deleted")?;
+    change_list(root, tree, parent, field, |items| {
+        *items.get_mut(tree.position(node)).ok_or("the target cannot be found")? = Item::default();
+        Ok(())
+    })
+}
+
+fn replace(tree: &Tree<'_>, root: &mut Value, node: Node, content: &Content) -> Result<(), String> {
+    let (own, parent, holder) = place(tree, node, "replaced")?;
+    let field = content.field(tree.types(), holder, &own.element)?;
+    let item = content.item(tree.types(), field)?;
+    if field.name != own.name {
+        // Another type of the choice.
+        return change(root, &way(tree, parent), |object| {
+            List::default().put(object, &own.name);
+            let mut list = List::take(object, &field.name, field.is_array);
+            list.items.push(item);
+            list.put(object, &field.name);
+            Ok(())
+        });
+    }
+    change_list(root, tree, parent, field, |items| {
+        *items.get_mut(tree.position(node)).ok_or("the target cannot be found")? = item;
+        Ok(())
+    })
+}
+
+/// The first item of a list that has none.
+fn begin(tree: &Tree<'_>, root: &mut Value, parent: Node, name: &str, content: &Content) -> Result<(), String> {
+    let holder = tree.ty(parent).ok_or("the target's type is not known")?;
+    if !content.field(tree.types(), holder, name)?.is_array {
+        return Err(format!("{name} is no list; use add"));
+    }
+    add(tree, root, parent, name, content)
+}
+
+fn insert(tree: &Tree<'_>, root: &mut Value, nodes: &[Node], index: usize, content: &Content) -> Result<(), String> {
+    let (own, parent, holder) = list(tree, nodes)?;
+    let field = content.field(tree.types(), holder, &own.element)?;
+    let item = content.item(tree.types(), field)?;
+    change_list(root, tree, parent, field, |items| {
+        if index > items.len() {
+            return Err(format!("index {index} is beyond the end of the list of {}", items.len()));
         }
-    }
+        items.insert(index, item);
+        Ok(())
+    })
 }
 
-fn built(tree: &Tree<'_>, field: &Field, content: &Content) -> Result<Value, String> {
-    if !fits(tree, field, content) {
-        return Err(format!("the value is not of the type of {}, {}", field.name, tree.types().ty(field.ty).name));
-    }
-    match content {
-        Content::Value { value, .. } => Ok(value.clone()),
-        Content::Parts(parts) => {
-            let mut object = Value::Object(Vec::new());
-            for (name, part) in parts {
-                let inner = self::field(tree, field.ty, name, part)?;
-                let value = built(tree, inner, part)?;
-                if inner.is_array {
-                    match object.at_mut(&[Step::Member(inner.name.to_string())]) {
-                        Some(Value::Array(items)) => items.push(value),
-                        _ => object.set_member(&inner.name, Value::Array(vec![value])),
-                    }
-                } else {
-                    object.set_member(&inner.name, value);
-                }
-            }
-            Ok(object)
+fn reorder(
+    tree: &Tree<'_>,
+    root: &mut Value,
+    nodes: &[Node],
+    source: usize,
+    destination: usize,
+) -> Result<(), String> {
+    let (field, parent, _) = list(tree, nodes)?;
+    change_list(root, tree, parent, field, |items| {
+        if source.max(destination) >= items.len() {
+            return Err(format!("the list has the indices 0 to {}", items.len() - 1));
         }
-    }
+        let item = items.remove(source);
+        items.insert(destination, item);
+        Ok(())
+    })
 }
 
-fn add(tree: &Tree<'_>, value: &mut Value, node: Node, name: &str, content: &Content) -> Result<(), String> {
-    let holder = tree.ty(node).ok_or("the target has no known type")?;
-    let field = field(tree, holder, name, content)?;
-    let new = built(tree, field, content)?;
-    let is_there = tree.children(node).any(|child| tree.field(child).is_some_and(|own| own.element == field.element));
-    if is_there && !field.is_array {
-        return Err(format!("there is a {name} already, and it does not repeat; use replace"));
-    }
-    let target = value.at_mut(&steps(tree, node)).ok_or("the target cannot be found")?;
-    if !matches!(target, Value::Object(_)) {
-        return Err("nothing can be added to a primitive value".to_owned());
-    }
-    if !field.is_array {
-        target.set_member(&field.name, new);
-        return Ok(());
-    }
-    append(target, &field.name, new);
-    Ok(())
-}
-
-/// Appends to an array; the `_` sibling, where there is one, keeps the same length.
-fn append(target: &mut Value, name: &str, new: Value) {
-    let sibling = shadow_name(name);
-    match target.at_mut(&[Step::Member(name.to_owned())]) {
-        Some(Value::Array(items)) => items.push(new),
-        _ => target.set_member(name, Value::Array(vec![new])),
-    }
-    if let Some(Value::Array(items)) = target.at_mut(&[Step::Member(sibling)]) {
-        items.push(Value::Scalar("null".into()));
-    }
-}
-
-fn replace(tree: &Tree<'_>, value: &mut Value, node: Node, content: &Content) -> Result<(), String> {
-    let (Some(own), Some(parent)) = (tree.field(node), tree.parent(node)) else {
-        return Err("the resource itself cannot be replaced by a patch".to_owned());
-    };
-    let holder = tree.ty(parent).ok_or("the target has no known type")?;
-    let field = field(tree, holder, &own.element, content)?;
-    let new = built(tree, field, content)?;
-    let path = steps(tree, node);
-    if field.name == own.name {
-        if let Some(old) = value.at_mut(&path) {
-            *old = new;
-        } else {
-            // A primitive that had extensions only.
-            let parent = value.at_mut(&path[..path.len() - 1]).ok_or("the target cannot be found")?;
-            parent.set_member(&field.name, new);
-        }
-        return Ok(());
-    }
-    // Another type of a choice.
-    take_out(value, &path);
-    take_out(value, &shadow_of(&path));
-    let parent = value.at_mut(&path[..path.len() - 1]).ok_or("the target cannot be found")?;
-    parent.set_member(&field.name, new);
-    Ok(())
-}
-
-/// The array that a list of elements stands in, whole: (field, path of its holder).
-fn list(tree: &Tree<'_>, nodes: &[Node]) -> Result<(&'static Field, Vec<Step>, TypeId), String> {
+/// The list that elements are the whole of.
+fn list(tree: &Tree<'_>, nodes: &[Node]) -> Result<(&'static Field, Node, TypeId), String> {
     let first = nodes.first().ok_or("the path finds no list")?;
-    let (Some(field), Some(parent)) = (tree.field(*first), tree.parent(*first)) else {
-        return Err("the path finds no list".to_owned());
-    };
+    let (field, parent, holder) = place(tree, *first, "moved")?;
     let id = tree.field_id(*first);
     let all = tree.children(parent).filter(|child| tree.field_id(*child) == id);
     if !field.is_array || !all.eq(nodes.iter().copied()) {
         return Err("the path does not find one whole list".to_owned());
     }
-    let holder = tree.ty(parent).ok_or("the target has no known type")?;
-    Ok((field, steps(tree, parent), holder))
-}
-
-fn insert(tree: &Tree<'_>, value: &mut Value, nodes: &[Node], index: usize, content: &Content) -> Result<(), String> {
-    let (own, holder_path, holder) = list(tree, nodes)?;
-    if index > nodes.len() {
-        return Err(format!("index {index} is beyond the end of the list of {}", nodes.len()));
-    }
-    let field = field(tree, holder, &own.element, content)?;
-    let new = built(tree, field, content)?;
-    let target = value.at_mut(&holder_path).ok_or("the target cannot be found")?;
-    for (name, item) in [(own.name.to_string(), new), (shadow_name(&own.name), Value::Scalar("null".into()))] {
-        if let Some(Value::Array(items)) = target.at_mut(&[Step::Member(name)])
-            && index <= items.len()
-        {
-            items.insert(index, item);
-        }
-    }
-    Ok(())
-}
-
-fn reorder(
-    tree: &Tree<'_>,
-    value: &mut Value,
-    nodes: &[Node],
-    source: usize,
-    destination: usize,
-) -> Result<(), String> {
-    let (own, holder_path, _) = list(tree, nodes)?;
-    if source >= nodes.len() || destination >= nodes.len() {
-        return Err(format!("the list has {} elements, from 0", nodes.len()));
-    }
-    let target = value.at_mut(&holder_path).ok_or("the target cannot be found")?;
-    for name in [own.name.to_string(), shadow_name(&own.name)] {
-        if let Some(Value::Array(items)) = target.at_mut(&[Step::Member(name)])
-            && source < items.len()
-            && destination < items.len()
-        {
-            let item = items.remove(source);
-            items.insert(destination, item);
-        }
-    }
-    Ok(())
+    Ok((field, parent, holder))
 }

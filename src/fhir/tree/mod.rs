@@ -152,6 +152,11 @@ impl<'d> Tree<'d> {
         some(self.slot(node).parent)
     }
 
+    /// Which of its array's items the element is, from 0.
+    pub fn position(&self, node: Node) -> usize {
+        self.slot(node).position as usize
+    }
+
     /// The elements in it, in the document's order. The children of a primitive are its `id` and `extension`.
     pub fn children(&self, node: Node) -> Children<'_> {
         Children { slots: &self.slots, next: self.slot(node).first_child }

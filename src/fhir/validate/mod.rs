@@ -52,6 +52,7 @@ use super::{
 };
 
 pub use report::MAX_ISSUES;
+pub use shape::misshapen;
 
 static PLAN: LazyLock<Plan> = LazyLock::new(Plan::of_r4);
 

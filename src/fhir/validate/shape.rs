@@ -9,9 +9,17 @@ use crate::fhir::{
 /// Reports every fault of shape.
 pub(super) fn check(tree: &Tree<'_>, report: &mut Report) {
     for found in tree.faults() {
-        let issue = Issue::error(IssueType::Structure, text(tree, found));
-        report.add(issue.at(tree.path_to(found.node, &found.member)));
+        report.add(issue(tree, found));
     }
+}
+
+/// The first fault of shape.
+pub fn misshapen(tree: &Tree<'_>) -> Option<Issue> {
+    tree.faults().first().map(|found| issue(tree, found))
+}
+
+fn issue(tree: &Tree<'_>, found: &Found) -> Issue {
+    Issue::error(IssueType::Structure, text(tree, found)).at(tree.path_to(found.node, &found.member))
 }
 
 fn text(tree: &Tree<'_>, found: &Found) -> String {
