@@ -7,7 +7,7 @@ use super::{
     value::Value,
 };
 use crate::fhir::{
-    definition::types::{Field, Kind, TypeId, Types},
+    definition::types::{Field, Kind, Primitive, TypeId, Types},
     tree::{Node, Tree},
 };
 
@@ -64,14 +64,21 @@ impl Content {
         }
     }
 
-    /// Whether its type is the field's. Parameters know fewer types than R4: a type stands for those that are derived from
-    /// it (`string` for `code`, `Quantity` for `Age`) and for what it is derived from, and `string` for `xhtml`.
+    /// Whether its type is the field's. A type also stands for those that are derived from it (`string` for `code`,
+    /// `Quantity` for `Age`), for what it is derived from, and for what every value of it is too: an `integer` is a
+    /// `decimal`. Parameters have no `xhtml`, so that is a `string`.
     fn fits(&self, types: &Types, field: &Field) -> bool {
         let kind = types.ty(field.ty).kind;
         match self {
             Self::Value { ty, .. } => {
-                let is_narrative = *ty == types.known.string && &*types.ty(field.ty).name == "xhtml";
-                types.is_a(*ty, field.ty) || types.is_a(field.ty, *ty) || is_narrative
+                let pair = (types.primitive(*ty), types.primitive(field.ty));
+                let is_wider = matches!(
+                    pair,
+                    (Some(Primitive::Integer), Some(Primitive::Decimal))
+                        | (Some(Primitive::Date), Some(Primitive::DateTime))
+                        | (Some(Primitive::String), Some(Primitive::Xhtml))
+                );
+                types.is_a(*ty, field.ty) || types.is_a(field.ty, *ty) || is_wider
             }
             Self::Resource(_) => kind == Kind::Resource,
             Self::Parts(_) => kind == Kind::Complex,

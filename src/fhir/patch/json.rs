@@ -146,11 +146,8 @@ impl Run<'_> {
                 if is_equal {
                     return Ok(());
                 }
-                let text = format!(
-                    "operation {}: the value at '{}' is not the one that was tested for",
-                    self.at,
-                    path.text()
-                );
+                let text =
+                    format!("operation {}: the value at '{}' is not the one that was tested for", self.at, path.text());
                 Err(unfitting(IssueType::Conflict, text))
             }
         }

@@ -109,7 +109,10 @@ mod tests {
             assert_eq!(changed(both, true, |items| drop(items.remove(index))), left);
         }
         assert_eq!(changed(both, true, |items| items.truncate(0)), r#"{"b":1}"#);
-        assert_eq!(changed(both, true, |items| drop(items.drain(..1))), r#"{"a":[null,"z"],"b":1,"_a":[{"id":"y"},null]}"#);
+        assert_eq!(
+            changed(both, true, |items| drop(items.drain(..1))),
+            r#"{"a":[null,"z"],"b":1,"_a":[{"id":"y"},null]}"#
+        );
         let added = r#"{"a":["x",null,"z",1.50],"b":1,"_a":[null,{"id":"y"},null,null]}"#;
         assert_eq!(changed(both, true, |items| items.push(value("1.50").into())), added);
         let only_beside = r#"{"_a":[{"id":"y"}]}"#;

@@ -6,9 +6,9 @@
 //! tell something else than the data (http.html#patch: servers keep the narrative clinically safe).
 //!
 //! A patch is a small program, and a hostile one must cost no more than its size: copies of copies double, moves nest one
-//! skeleton into the next, inserts shift long arrays. So size, depth and steps are bounded ([`Budget`]) while it runs. No
-//! library for JSON Patch does that, keeps the digits of numbers and the order of members, and compares numbers by value
-//! without serde_json's global `arbitrary_precision`; hence the [`json`] of our own.
+//! skeleton into the next, inserts shift long arrays. So size, depth and steps are bounded ([`Budget`]) while it runs.
+//! The library there is for JSON Patch, `json-patch`, bounds none of that, rebuilds numbers from serde_json's values, and
+//! panics when it cannot undo what it began; hence [`json`].
 
 mod content;
 mod json;

@@ -107,7 +107,8 @@ fn operation(tree: &Tree<'_>, one: Node) -> Result<Operation, Refused> {
     if tree.str(one, "name").as_deref() != Some("operation") {
         return Err(malformed("expected the name operation", at));
     }
-    let parts: Vec<_> = tree.named(one, "part").map(|part| (tree.str(part, "name").unwrap_or_default(), part)).collect();
+    let parts: Vec<_> =
+        tree.named(one, "part").map(|part| (tree.str(part, "name").unwrap_or_default(), part)).collect();
     for (index, (name, part)) in parts.iter().enumerate() {
         if !PARTS.contains(&&**name) {
             return Err(malformed(format!("an operation has no part '{name}'"), tree.path(*part)));
@@ -184,8 +185,7 @@ impl Operation {
 
     fn found(&self, tree: &Tree<'_>, path: &Expression) -> Result<Vec<Node>, Refused> {
         let found = path.evaluate(&Scope::new(tree, tree.root()));
-        let found =
-            found.map_err(|error| self.refused(IssueType::Processing, format!("{}: {error}", path.text())))?;
+        let found = found.map_err(|error| self.refused(IssueType::Processing, format!("{}: {error}", path.text())))?;
         let nodes: Vec<_> = found.nodes().collect();
         if nodes.len() != found.len() {
             let text = format!("{} finds something that is no element of the resource", path.text());
@@ -231,11 +231,7 @@ fn is_primitive(tree: &Tree<'_>, node: Node) -> bool {
 
 /// Changes the object of the element that a way leads to. What has no content afterwards goes, up to the root; a way is
 /// no longer than the document is deep.
-fn change(
-    object: &mut Value,
-    way: &[Stop],
-    edit: impl FnOnce(&mut Value) -> Result<(), String>,
-) -> Result<(), String> {
+fn change(object: &mut Value, way: &[Stop], edit: impl FnOnce(&mut Value) -> Result<(), String>) -> Result<(), String> {
     let Some((stop, rest)) = way.split_first() else { return edit(object) };
     let mut list = List::take(object, &stop.field.name, stop.field.is_array);
     let item = list.items.get_mut(stop.position).ok_or("the target cannot be found")?;
@@ -334,13 +330,7 @@ fn insert(tree: &Tree<'_>, root: &mut Value, nodes: &[Node], index: usize, conte
     })
 }
 
-fn reorder(
-    tree: &Tree<'_>,
-    root: &mut Value,
-    nodes: &[Node],
-    source: usize,
-    destination: usize,
-) -> Result<(), String> {
+fn reorder(tree: &Tree<'_>, root: &mut Value, nodes: &[Node], source: usize, destination: usize) -> Result<(), String> {
     let (field, parent, _) = list(tree, nodes)?;
     change_list(root, tree, parent, field, |items| {
         if source.max(destination) >= items.len() {
