@@ -98,8 +98,9 @@ pub mod app;
 pub mod embedded;
 pub mod server;
 
-// demo: the demonstration, a client of everything above
+// demo: the demonstration, a client of everything above; the load generator
 pub mod demo;
+pub mod load;
 
 // cli: sub-commands
 pub mod cli;

@@ -7,6 +7,7 @@ pub mod format;
 pub mod instant;
 pub mod json;
 pub mod outcome;
+pub mod patch;
 pub mod path;
 pub mod reference;
 pub mod resource;

@@ -2,14 +2,14 @@
 //! parameters and those of the URL add up.
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, header},
+    response::Response,
 };
 
 use super::{
     RestState,
+    body::whole,
     caller::Authenticated,
     error::RestError,
     extract::{Parameters, Path, Query},
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     access::Caller,
-    fhir::{outcome::IssueType, types},
+    fhir::types,
     interaction::{
         Failure,
         search::{Place, search},
@@ -127,13 +127,7 @@ impl FromRequest<RestState> for Form {
     async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-                RestError::TooLarge
-            } else {
-                Failure::bad_request(IssueType::Structure, "the body ended too early").into()
-            }
-        })?;
+        let bytes = whole(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(Vec::new()));
         }

@@ -88,7 +88,7 @@ impl Default for SearchLimits {
     fn default() -> Self {
         Self {
             max_parameters: 100,
-            max_values: 1000,
+            max_values: 5000,
             max_depth: 4,
             max_targets: 16,
             max_codes: 5000,

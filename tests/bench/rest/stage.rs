@@ -1,0 +1,130 @@
+//! The server under measurement and the Postgres it stands on.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use sofa::app::App;
+use sofa::clock::SystemClock;
+use sofa::config::Config;
+use sofa::embedded::UNTIL_WE_END;
+use sofa::embedded::cluster::Cluster;
+use sofa::store;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+/// What an operator would set for this amount of data; all else, durability above all, is Postgres's default.
+const SETTINGS: &[&str] = &["jit=off", "max_wal_size=8GB", "checkpoint_timeout=15min", "effective_cache_size=4GB"];
+
+/// The server: shared data may be written under ids that the client chose, so that references are known beforehand.
+const CONFIG: &str = "[fhir]\nupdate_create = \"shared\"\n[database]\nmax_connections = 20\n";
+
+/// A running server on a database for one size. Dropped, all of it ends.
+pub struct Stage {
+    pub url: String,
+    pub pool: PgPool,
+    size: u64,
+    running: CancellationToken,
+    postgres: Child,
+    temporary: Option<PathBuf>,
+}
+
+impl Stage {
+    /// Starts everything: in `keep`, or in a new folder that is removed at the end.
+    pub async fn open(keep: Option<&Path>, shared_buffers: &str, seed: u64, size: u64) -> Result<Self> {
+        sofa::server::install_crypto();
+        let temporary = keep.is_none().then(|| std::env::temp_dir().join(format!("sofa-bench-{}", std::process::id())));
+        let folder = keep.map(Path::to_owned).or_else(|| temporary.clone()).context("a folder")?;
+        let cluster = Cluster::open(&folder, None)?;
+        cluster.initialise()?;
+        let buffers = format!("shared_buffers={shared_buffers}");
+        let settings: Vec<&str> = SETTINGS.iter().copied().chain([buffers.as_str()]).collect();
+        let mut postgres = cluster.spawn(UNTIL_WE_END, &settings, Stdio::piped())?;
+        if let Err(error) = cluster.wait_until_ready(|| false, Duration::from_secs(120)).await {
+            postgres.stdin = None;
+            return Err(error);
+        }
+        let name = format!("bench_{seed}_{size}");
+        let admin = store::pool(cluster.connect_options("postgres"), &limits());
+        store::provision::ensure(&mut *admin.acquire().await?, &name).await?;
+        admin.close().await;
+        let pool = store::pool(cluster.connect_options(&name), &limits());
+        store::migrate(&pool).await?;
+        let running = CancellationToken::new();
+        let url = serve(&pool, &running).await?;
+        Ok(Self { url, pool, size, running, postgres, temporary })
+    }
+
+    /// Whether an earlier run has filled the database.
+    pub async fn is_filled(&self) -> Result<bool> {
+        let stored: i64 = sqlx::query_scalar("select count(*) from resource").fetch_one(&self.pool).await?;
+        Ok(stored as u64 >= self.size)
+    }
+
+    /// Tells Postgres what it holds, as autovacuum would in time.
+    pub async fn analyse(&self) -> Result<()> {
+        let begun = Instant::now();
+        let mut connection = self.pool.acquire().await?;
+        sqlx::query("set statement_timeout = 0").execute(&mut *connection).await?;
+        sqlx::query("vacuum analyze").execute(&mut *connection).await?;
+        sqlx::query("checkpoint").execute(&mut *connection).await?;
+        // Not to be given back with its limit gone.
+        connection.detach();
+        println!("vacuum analyze and checkpoint: {:.1} s", begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// Prints what the figures are about.
+    pub async fn describe(&self) -> Result<()> {
+        let sql = "select current_setting('server_version') || ', shared_buffers ' || current_setting('shared_buffers')
+            || ', fsync ' || current_setting('fsync') || ', synchronous_commit ' || current_setting('synchronous_commit')
+            || '; database ' || pg_size_pretty(pg_database_size(current_database()))
+            || ', ' || (select count(*) from resource) || ' resources'
+            || ', ' || (select count(*) from search_token) || ' tokens'";
+        let about: String = sqlx::query_scalar(sql).fetch_one(&self.pool).await?;
+        let sizes = "select string_agg(name || ' ' || pg_size_pretty(size), ', ' order by size desc) from (
+            select relname as name, pg_total_relation_size(oid) as size from pg_class
+            where relkind = 'r' and relnamespace = 'public'::regnamespace) as t where size > 1 << 20";
+        let sizes: Option<String> = sqlx::query_scalar(sizes).fetch_one(&self.pool).await?;
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        println!("Postgres {about}; {cores} cores");
+        println!("tables with their indexes: {}", sizes.unwrap_or_default());
+        Ok(())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.running.cancel();
+        self.postgres.stdin = None;
+        let _ended = self.postgres.wait();
+        if let Some(folder) = &self.temporary {
+            let _removed = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+fn limits() -> store::PoolLimits {
+    store::PoolLimits {
+        max_connections: 20,
+        acquire_timeout: Duration::from_secs(30),
+        statement_timeout: Duration::from_secs(60),
+    }
+}
+
+/// Serves on a free port; its address.
+async fn serve(pool: &PgPool, running: &CancellationToken) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let mut config = Config::for_tests(CONFIG);
+    url.clone_into(&mut config.server.public_url);
+    let settings = config.server.clone();
+    let app = App::build(config, pool.clone(), Arc::new(SystemClock)).await?;
+    app.start_workers(running);
+    let (router, shutdown) = (app.router(), running.clone());
+    tokio::spawn(async move { sofa::server::serve_router(router, &settings, listener, shutdown).await });
+    Ok(url)
+}
