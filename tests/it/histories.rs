@@ -317,17 +317,22 @@ async fn a_paging_link_is_of_no_use_to_anybody_else() {
     for text in ["a", "b"] {
         create(&app, &observation(launch.first("Patient"), text)).await;
     }
-    let first = app.get("Observation/_history?_count=1").await.expect(200).json();
-    let next = link(&first, "next").unwrap();
-    app.get(&next).await.expect(200);
-    sample.launch(&launch.id, "user").await.get(&next).await.expect(200);
     let elsewhere = poc.launch(&SetContext::patient("Jones").build()).await;
     let of_other_launch = sample.launch(&elsewhere.id, "colleague").await;
     let of_other_app = second.launch(&launch.id, "user").await;
-    for (who, stranger) in [("poc", &poc.session), ("launch", &of_other_launch), ("app", &of_other_app)] {
-        let refused = stranger.get(&next).await.expect_issue(404, "not-found");
-        assert!(!refused.text.contains("Observation/"), "{who}: {}", refused.text);
+    let again = sample.launch(&launch.id, "user").await;
+    for listing in ["Observation/_history?_count=1", "_history?_count=1", "Observation?_count=1", "?_count=1"] {
+        let first = app.get(listing).await.expect(200).json();
+        let next = link(&first, "next").unwrap();
+        let page = app.get(&next).await.expect(200).json();
+        assert_eq!(again.get(&next).await.expect(200).json()["entry"], page["entry"], "a new token, the same caller");
+        for (who, stranger) in [("poc", &poc.session), ("launch", &of_other_launch), ("app", &of_other_app)] {
+            let refused = stranger.get(&next).await.expect_issue(404, "not-found");
+            assert!(!refused.text.contains("Observation/"), "{listing} as {who}: {}", refused.text);
+        }
     }
+    let first = app.get("Observation/_history?_count=1").await.expect(200).json();
+    let next = link(&first, "next").unwrap();
     let (path, token) = next.split_once("?_page=").unwrap();
     for wrong in [
         format!("{}/Patient/_history?_page={token}", server.fhir),
@@ -438,6 +443,28 @@ async fn a_history_of_the_system_needs_leave_to_search_something() {
             assert_eq!(found.into_iter().collect::<Vec<_>>(), kinds, "{scope}");
         }
     }
+}
+
+#[tokio::test]
+async fn conditional_interactions_appear_as_plain_ones() {
+    let server = TestServer::start().await;
+    let service = server.service("service").await;
+    let mut one = organization("one");
+    one["identifier"] = json!([{"system": "urn:o", "value": "1"}]);
+    let condition = "identifier=urn:o|1";
+    let created =
+        service.send("POST", "Organization", &[("if-none-exist", condition)], Some(one.to_string())).await.expect(201);
+    let path = format!("Organization/{}", created.id());
+    service.put(&format!("Organization?{condition}"), &one).await.expect(200);
+    let patch = json!([{"op": "replace", "path": "/name", "value": "x"}]).to_string();
+    let kind = [("content-type", "application/json-patch+json")];
+    service.send("PATCH", &format!("Organization?{condition}"), &kind, Some(patch)).await.expect(200);
+    service.delete(&format!("Organization?{condition}")).await.expect(204);
+    let bundle = service.get("Organization/_history").await.expect(200).json();
+    let requests: Vec<_> = bundle["entry"].as_array().unwrap().iter().map(|entry| entry["request"].clone()).collect();
+    let plain = |method: &str, url: &str| json!({"method": method, "url": url});
+    let expected = [plain("DELETE", &path), plain("PUT", &path), plain("PUT", &path), plain("POST", "Organization")];
+    assert_eq!(requests, expected);
 }
 
 #[tokio::test]
