@@ -239,7 +239,7 @@ async fn bundles_take_conditions_patches_and_searches() {
             // Searches see what the transaction did.
             let found = answer["entry"][0]["resource"]["entry"].as_array().unwrap();
             let names: Vec<_> = found.iter().map(|entry| entry["resource"]["name"].as_str().unwrap()).collect();
-            assert_eq!(names, ["made", "patched", "made"]);
+            assert_eq!(names, ["made", "made", "patched"]);
         }
         assert_eq!(answer["entry"][5]["resource"]["name"], "patched");
         assert_eq!(answer["entry"][6]["resource"]["type"], "history");

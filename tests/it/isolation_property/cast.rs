@@ -91,6 +91,16 @@ impl Who {
         }
     }
 
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PatientApp => "patient-app",
+            Self::UserApp => "user-app",
+            Self::Poc => "poc",
+            Self::Service => "service",
+            Self::Nobody => "nobody",
+        }
+    }
+
     /// The share of all requests.
     pub const fn share(self) -> f64 {
         match self {

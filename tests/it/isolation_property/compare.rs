@@ -33,15 +33,17 @@ fn secrets(world: &World, sides: &[Side]) -> Vec<(Side, String)> {
     all
 }
 
-/// What of others stands in an answer without having stood in the request.
-pub fn told(who: Who, full: &World, asked: &str, answer: &Answered) -> Option<Leak> {
-    let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-    let told = format!("{headers}{}", answer.text).to_lowercase();
-    let asked = asked.to_lowercase();
+/// What of others stands in an answer more often than in that of the twin, which knows it from the requests alone.
+pub fn told(who: Who, full: &World, answer: &Answered, twin: &Answered) -> Option<Leak> {
+    let told = |answer: &Answered| {
+        let headers: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        format!("{headers}{}", answer.text).to_lowercase()
+    };
+    let (here, there) = (told(answer), told(twin));
     let hidden: Vec<Side> = hidden_from(who).collect();
     let found = secrets(full, &hidden).into_iter().find(|(_, word)| {
         let word = word.to_lowercase();
-        told.contains(&word) && !asked.contains(&word)
+        here.matches(&word).count() > there.matches(&word).count()
     });
     found.map(|(side, word)| Leak::Told { side, word })
 }

@@ -256,7 +256,7 @@ fn valued(chance: &mut Chance, names: &Names, code: &str, takes: Takes) -> (Stri
             }
             (modified(modifier), value)
         }
-        Text(table) => (modified(chance.pick(&["", "", "contains", "exact"])), text(chance, names, table)),
+        Text(table) => (modified(*chance.pick(&["", "", "contains", "exact"])), text(chance, names, table)),
         Day => {
             let prefix = *chance.pick(&["", "", "ge", "gt", "le", "lt", "ne", "sa", "eb", "ap"]);
             let day = *chance.pick(&["2020", "2020-01", "2020-01-15", "1980-03-15", "2020-01-15T10:00:00Z"]);
@@ -267,7 +267,7 @@ fn valued(chance: &mut Chance, names: &Names, code: &str, takes: Takes) -> (Stri
             let unit = *chance.pick(&["", "|http://unitsofmeasure.org|kg", "||kg"]);
             (code.to_owned(), format!("{prefix}{}{unit}", chance.pick(&["72.5", "70", "100"])))
         }
-        Uri(table) => (modified(chance.pick(&["", "", "below"])), text(chance, names, table)),
+        Uri(table) => (modified(*chance.pick(&["", "", "below"])), text(chance, names, table)),
         Composite(table) => (code.to_owned(), text(chance, names, table)),
         Reference(_) => (code.to_owned(), format!("«{}»", names.any(chance))),
     }

@@ -93,8 +93,9 @@ impl World {
         let app = self.launch(&poc, Side::Mine, full).await;
         self.sessions.insert(Who::UserApp, app);
         let launch = self.launches[&Side::Mine].clone();
-        let narrow = self.server.app("patient-app").await.launch_with(&launch, "user-mine", "launch patient/*.cruds");
-        let narrow = narrow.await.unwrap_or_else(|refused| panic!("{refused:?}"));
+        let narrow = self.server.app("patient-app").await;
+        let narrow = narrow.launch_with(&launch, "user-mine", "launch patient/*.cruds").await;
+        let narrow = narrow.unwrap_or_else(|refused| panic!("{refused:?}"));
         self.sessions.insert(Who::PatientApp, narrow.session);
         let own = json!({"resourceType": "Basic", "code": {"text": Side::Office.marker()}});
         if self.has(Side::Office) {
@@ -172,7 +173,7 @@ impl World {
             about
         };
         for (what, resource) in [("about", about), ("listing", list)] {
-            let text = self.resolve(&resource.to_string(), &self.sides, full);
+            let text = self.resolve(&resource.to_string(), full);
             let kind = resource["resourceType"].as_str().unwrap_or_default();
             let made = app.post(kind, &text).await;
             if made.status == 201 {
@@ -192,29 +193,27 @@ impl World {
     /// `«patient»` becomes `urn:uuid:mine.patient`; the others are resolved.
     fn resolve_local(&self, text: &str, side: Side, full: Option<&Self>) -> String {
         let local = replace(text, |name| (!name.contains('.')).then(|| format!("urn:uuid:{}.{name}", side.name())));
-        self.resolve(&local, &self.sides, full)
+        self.resolve(&local, full)
     }
 
     /// Puts references and ids for their names: `«mine.patient»` becomes `Patient/0190…`, `«#mine.patient»` the id alone,
-    /// `«!foreign»` a launchID. Names of sides not in `seen` are always those of the full world: there is nothing of that name
-    /// that the asker could mean here.
-    pub fn resolve(&self, text: &str, seen: &[Side], full: Option<&Self>) -> String {
+    /// `«!foreign»` a launchID. What is missing here goes by its id in the full world.
+    pub fn resolve(&self, text: &str, full: Option<&Self>) -> String {
         let elsewhere = full.unwrap_or(self);
         replace(text, |name| {
             if let Some(side) = name.strip_prefix('!') {
                 return elsewhere.launches.get(&Side::of(side)).cloned();
             }
             let (bare, name) = name.strip_prefix('#').map_or((false, name), |name| (true, name));
-            let world = if seen.contains(&Side::of(name)) { self } else { elsewhere };
-            let reference = world.names.get(name).or_else(|| elsewhere.names.get(name))?;
+            let reference = self.names.get(name).or_else(|| elsewhere.names.get(name))?;
             let id = reference.split_once('/').map_or(reference.as_str(), |(_, id)| id);
             Some(if bare { id.to_owned() } else { reference.clone() })
         })
     }
 
     /// Asks as `who`, without a wish that the answer be good.
-    pub async fn ask(&self, who: Who, request: &Request, full: &Self) -> (String, Answered) {
-        let asked = request.resolved(|text| self.resolve(text, who.sees(), Some(full)));
+    pub async fn ask(&self, who: Who, request: &Request, full: &Self) -> Answered {
+        let asked = request.resolved(|text| self.resolve(text, Some(full)));
         let session = &self.sessions[&who];
         let url = if asked.path.is_empty() {
             self.server.fhir.clone()
@@ -240,7 +239,7 @@ impl World {
         let mut headers: Vec<_> = response.headers().iter().map(header).collect();
         headers.sort();
         let text = response.text().await.unwrap_or_else(|error| panic!("{request}: {error:?}"));
-        (asked.to_string(), Answered { status, headers, text })
+        Answered { status, headers, text }
     }
 
     /// Every resource and context that is there, with its version: what must not change by the hand of others.
