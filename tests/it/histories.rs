@@ -225,16 +225,46 @@ async fn a_list_narrows_a_history_to_what_it_names() {
     let server = TestServer::start().await;
     let service = server.service("service").await;
     let one = create(&service, &organization("one")).await;
-    create(&service, &organization("two")).await;
-    let list = json!({
-        "resourceType": "List", "status": "current", "mode": "working",
-        "entry": [{"item": {"reference": one}}, {"item": {"reference": "https://example.org/fhir/Organization/x"}}],
-    });
-    let list = create(&service, &list).await;
-    let id = list.split_once('/').unwrap().1;
-    assert_eq!(listed(&service, &format!("Organization/_history?_list={id}")).await, [format!("POST {one} W/\"1\"")]);
-    assert_eq!(listed(&service, &format!("_history?_list={id}")).await, [format!("POST {one} W/\"1\"")]);
+    let two = create(&service, &organization("two")).await;
+    update(&service, &one, &organization("again")).await;
+    let list = |references: &[&str]| {
+        let entries: Vec<_> = references.iter().map(|one| json!({"item": {"reference": one}})).collect();
+        json!({"resourceType": "List", "status": "current", "mode": "working", "entry": entries})
+    };
+    let id = |path: &str| path.split_once('/').unwrap().1.to_owned();
+    let shared =
+        create(&service, &list(&[&one, "https://example.org/fhir/Organization/x", "Organization/never"])).await;
+    let expected = [format!("PUT {one} W/\"2\""), format!("POST {one} W/\"1\"")];
+    for path in ["Organization/_history", "_history", &*format!("{one}/_history")] {
+        let query = format!("{path}?_list={}", id(&shared));
+        assert_eq!(listed(&service, &query).await, expected);
+        assert_eq!(flat(&walk(&service, &format!("{query}&_count=1"), "next").await), expected, "{path} by 1");
+    }
+    for path in ["Patient/_history", &*format!("{two}/_history")] {
+        assert_eq!(listed(&service, &format!("{path}?_list={}", id(&shared))).await, Vec::<String>::new());
+    }
     assert_eq!(listed(&service, "Organization/_history?_list=never").await, Vec::<String>::new());
+    // A List names what its reader may see, or nothing.
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    server.user("user", 7).await;
+    let sample = server.app("app").await;
+    let (mine, other) = (
+        poc.launch(&SetContext::patient("Mine").build()).await,
+        poc.launch(&SetContext::patient("Secret").build()).await,
+    );
+    let app = sample.launch(&mine.id, "user").await;
+    let (jane, hidden) = (mine.first("Patient"), other.first("Patient"));
+    let own = create(&app, &list(&[jane, hidden, &one])).await;
+    let of_hers = format!("POST {jane} W/\"1\"");
+    let query = format!("?_list={}", id(&own));
+    assert_eq!(listed(&app, &format!("Patient/_history{query}")).await, [of_hers.clone()]);
+    let mut all = expected.to_vec();
+    all.insert(0, of_hers);
+    assert_eq!(listed(&app, &format!("_history{query}")).await, all);
+    all.insert(0, format!("POST {hidden} W/\"1\""));
+    assert_eq!(listed(&poc, &format!("_history{query}")).await, all, "the PoC holds both");
+    let stranger = sample.launch(&other.id, "user").await;
+    assert_eq!(listed(&stranger, &format!("_history{query}")).await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -295,7 +325,7 @@ async fn a_history_shows_what_the_caller_may_see() {
     assert_eq!(of_poc(flat(&walk(&poc, "_history?_count=2", "next").await)), expected);
     assert_eq!(listed(&poc, "Subscription/_history").await.len(), 2, "requested, then active");
     assert_eq!(of_poc(listed(&other_poc, "_history").await), [all_of(2), vec![of_everybody.clone()]].concat());
-    assert_eq!(listed(&service, "_history").await, [of_everybody.clone()]);
+    assert_eq!(listed(&service, "_history").await, std::slice::from_ref(&of_everybody));
     server.stranger().get("_history").await.expect(401);
     // What a clear removed is in no history.
     poc.clear(&sides[0].0.id).await.expect(200);
