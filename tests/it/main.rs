@@ -24,6 +24,7 @@ mod layers;
 mod oauth;
 mod profiles;
 mod replicas;
+mod rows;
 mod search;
 mod server;
 mod set_context;
