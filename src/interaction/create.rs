@@ -31,5 +31,6 @@ pub async fn create(
     condition: Option<Condition>,
 ) -> Result<Written, Failure> {
     let verdict = validate::one(engine, &resource).await?;
-    write::one(engine, caller, Planned::alone(permit, Op::Create { resource, condition }), verdict).await
+    write::one(engine, caller, Planned::alone(permit, Op::Create { resource, condition, only_new: false }), verdict)
+        .await
 }

@@ -11,7 +11,7 @@
 use super::{
     Engine, Failure,
     validate::Verdict,
-    write::{self, Op, Planned, Written},
+    write::{self, Expected, Op, Planned, Written},
 };
 use crate::access::{Caller, Permit};
 
@@ -24,6 +24,7 @@ pub async fn delete(
     id: &str,
     if_match: Option<i64>,
 ) -> Result<Written, Failure> {
-    let op = Op::Delete { kind: kind.to_owned(), id: id.to_owned(), if_match };
+    let expected = if_match.map(Expected::Version);
+    let op = Op::Delete { kind: kind.to_owned(), id: id.to_owned(), expected };
     write::one(engine, caller, Planned::alone(permit, op), Verdict::of_a_delete()).await
 }

@@ -21,6 +21,8 @@ pub enum Failure {
     NotAllowed(Outcome),
     /// 409: someone else is changing the same thing, or the context was cleared meanwhile.
     Conflict(Outcome),
+    /// 409: another writer was first, again and again.
+    Overtaken,
     /// 410: deleted.
     Gone,
     /// 412: a condition does not hold.
@@ -52,6 +54,9 @@ impl Failure {
             | Self::Timeout(outcome) => outcome.clone(),
             Self::Ended => Outcome::error(IssueType::Expired, "the token or its launch has ended"),
             Self::NotFound => Outcome::error(IssueType::NotFound, "no such resource"),
+            Self::Overtaken => {
+                Outcome::error(IssueType::Conflict, "others kept changing the same resource; read and try again")
+            }
             Self::Gone => Outcome::error(IssueType::Deleted, "the resource was deleted"),
             Self::Internal => Outcome::error(IssueType::Exception, "the server failed; the operator can find out why"),
         }

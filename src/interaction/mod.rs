@@ -12,6 +12,7 @@ pub mod history;
 pub mod page;
 pub mod read;
 pub mod search;
+pub mod settle;
 pub mod subscription;
 pub mod update;
 pub mod validate;

@@ -22,13 +22,23 @@ use crate::{
 const LONG: usize = 32 * 1024;
 
 /// The word of the validator on the resources of one request, in their order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Verdict {
     /// For each write, what its client should know although it may go on.
     pub(super) advice: Vec<Vec<Issue>>,
 }
 
 impl Verdict {
+    /// What the clients should know, all together.
+    pub(super) fn into_advice(self) -> Vec<Issue> {
+        self.advice.into_iter().flatten().collect()
+    }
+
+    /// Content that is made while the write is settled is checked there ([`super::settle`]).
+    pub const fn of_settled_content() -> Self {
+        Self { advice: Vec::new() }
+    }
+
     /// A delete brings no content.
     pub const fn of_a_delete() -> Self {
         Self { advice: Vec::new() }

@@ -12,6 +12,7 @@ use crate::{
     fhir::{
         format::Format,
         outcome::{IssueType, Outcome},
+        patch::{Patch, Refused},
         resource::Resource,
         xml,
     },
@@ -33,17 +34,8 @@ impl FromRequest<RestState> for FhirBody {
             );
             return Err(RestError::UnsupportedMediaType(text));
         };
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-                RestError::TooLarge
-            } else {
-                Failure::bad_request(IssueType::Structure, "the body ended too early").into()
-            }
-        })?;
-        let text = std::str::from_utf8(&bytes).map_err(|error| {
-            let text = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
-            RestError::from(Failure::bad_request(IssueType::Structure, text))
-        })?;
+        let bytes = whole(request, state).await?;
+        let text = utf8(&bytes)?;
         let limits = state.engine.limits();
         let resource = match format {
             Format::Json => Resource::parse(text, &limits),
@@ -55,6 +47,24 @@ impl FromRequest<RestState> for FhirBody {
         };
         resource.map(Self).map_err(|issue| Failure::from(issue).into())
     }
+}
+
+/// The whole body; 413 when it is larger than the limit.
+pub async fn whole(request: Request, state: &RestState) -> Result<Bytes, RestError> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+            RestError::TooLarge
+        } else {
+            Failure::bad_request(IssueType::Structure, "the body ended too early").into()
+        }
+    })
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, RestError> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let text = format!("the body is not UTF-8 from byte {} on", error.valid_up_to());
+        Failure::bad_request(IssueType::Structure, text).into()
+    })
 }
 
 /// The `Parameters` of an operation that may be called without a body.
@@ -78,5 +88,32 @@ impl FhirBody {
         }
         let text = format!("the URL is for {kind}, the body is a {}", self.0.type_name());
         Err(Failure::BadRequest(Outcome::error(IssueType::Invalid, text).at(self.0.type_name())).into())
+    }
+}
+
+/// A patch: JSON Patch, or FHIRPath Patch as a FHIR resource in JSON or XML; 415 with `Accept-Patch` for anything else
+/// (RFC 5789 section 2.2).
+pub struct PatchBody(pub Patch);
+
+impl FromRequest<RestState> for PatchBody {
+    type Rejection = RestError;
+
+    async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
+        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = media_type.unwrap_or_default().to_owned();
+        let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let read = match essence.as_str() {
+            "application/json-patch+json" => {
+                let bytes = whole(request, state).await?;
+                Patch::json(utf8(&bytes)?, &state.engine.limits())
+            }
+            "application/fhir+json" | "application/fhir+xml" => {
+                Patch::path(&FhirBody::from_request(request, state).await?.0)
+            }
+            _ => return Err(RestError::UnsupportedPatch(media_type)),
+        };
+        read.map(Self).map_err(|refused| match refused {
+            Refused::Malformed(issue) | Refused::Unfitting(issue) => Failure::BadRequest(issue.into()).into(),
+        })
     }
 }

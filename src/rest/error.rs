@@ -1,7 +1,7 @@
 //! Failures as HTTP: one exhaustive match from [`Failure`] to statuses, each with an OperationOutcome.
 
 use axum::{
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
@@ -22,6 +22,8 @@ pub enum RestError {
     NotAcceptable(String),
     /// The body's type is not spoken here: 415.
     UnsupportedMediaType(String),
+    /// A patch of another kind: 415, with the kinds there are.
+    UnsupportedPatch(String),
     /// The body is too large: 413.
     TooLarge,
     /// Path and query are longer than so many bytes: 414.
@@ -50,7 +52,7 @@ pub fn status(failure: &Failure) -> StatusCode {
         Failure::Forbidden(_) => StatusCode::FORBIDDEN,
         Failure::NotFound => StatusCode::NOT_FOUND,
         Failure::NotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-        Failure::Conflict(_) => StatusCode::CONFLICT,
+        Failure::Conflict(_) | Failure::Overtaken => StatusCode::CONFLICT,
         Failure::Gone => StatusCode::GONE,
         Failure::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
         Failure::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -60,6 +62,9 @@ pub fn status(failure: &Failure) -> StatusCode {
         Failure::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
+
+/// The kinds of patches.
+const ACCEPT_PATCH: &str = "application/json-patch+json, application/fhir+json, application/fhir+xml";
 
 /// Seconds after which a 503 is worth another try.
 const RETRY_AFTER: &str = "2";
@@ -82,6 +87,10 @@ impl IntoResponse for RestError {
             Self::UnsupportedMediaType(text) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::error(IssueType::NotSupported, text), None)
             }
+            Self::UnsupportedPatch(media_type) => {
+                let text = format!("a patch is {ACCEPT_PATCH}, not '{media_type}'");
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Outcome::error(IssueType::NotSupported, text), None)
+            }
             Self::TooLarge => {
                 let outcome = Outcome::error(IssueType::TooLong, "the body is larger than this server takes");
                 (StatusCode::PAYLOAD_TOO_LARGE, outcome, None)
@@ -100,6 +109,10 @@ impl IntoResponse for RestError {
             }
         };
         let mut response = reply::outcome(status, &outcome);
+        if matches!(self, Self::UnsupportedPatch(_)) {
+            let name = HeaderName::from_static("accept-patch");
+            response.headers_mut().insert(name, HeaderValue::from_static(ACCEPT_PATCH));
+        }
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }

@@ -1,8 +1,11 @@
 //! The parts of a URL, with rejections that are OperationOutcomes.
 
-use axum::extract::{
-    FromRequestParts,
-    rejection::{PathRejection, QueryRejection},
+use axum::{
+    extract::{
+        FromRequestParts,
+        rejection::{PathRejection, QueryRejection},
+    },
+    http::request::Parts,
 };
 
 use super::error::RestError;
@@ -17,6 +20,17 @@ pub struct Path<T>(pub T);
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(RestError))]
 pub struct Query<T>(pub T);
+
+/// The query as it was sent, empty when there is none.
+pub struct RawQuery(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for RawQuery {
+    type Rejection = RestError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, RestError> {
+        Ok(Self(parts.uri.query().unwrap_or_default().to_owned()))
+    }
+}
 
 /// The parameters of a query in their order, names repeated as they were.
 pub type Parameters = Vec<(String, String)>;

@@ -1,7 +1,7 @@
 //! What every request below the FHIR base passes, whatever its route: an address that can be read, a type that exists, an
 //! end in time, and an OperationOutcome for whatever goes wrong on the way.
 
-use std::any::Any;
+use std::{any::Any, time::Duration};
 
 use axum::{
     extract::{MatchedPath, RawPathParams, Request, State, rejection::RawPathParamsRejection},
@@ -34,27 +34,27 @@ pub async fn middleware(
     request: Request,
     next: Next,
 ) -> Response {
-    if let Err(error) = readable(request.uri()) {
-        return error.into_response();
-    }
-    if let Err(error) = known(&params, request.method()) {
-        return error.into_response();
-    }
     let method = request.method().clone();
-    let limit = state.engine.config.server.request_timeout;
-    let answer = tokio::time::timeout(limit, next.run(request)).await;
-    let mut response = answer.unwrap_or_else(|_| {
-        let outcome = Outcome::error(IssueType::Timeout, "this took longer than the server allows");
-        reply::outcome(StatusCode::GATEWAY_TIMEOUT, &outcome)
-    });
+    let may_pass = readable(request.uri()).and_then(|()| known(&params, &method));
+    let mut response = match may_pass {
+        Ok(()) => in_time(state.engine.config.server.request_timeout, next.run(request)).await,
+        Err(error) => error.into_response(),
+    };
     if response.status() == StatusCode::METHOD_NOT_ALLOWED
         && let Some(matched) = matched
     {
-        allow(&mut response, &method, routes::methods(&state.path, matched.as_str()));
+        allow(&mut response, &method, &routes::methods(state.path, matched.as_str()));
     }
     // What is answered here is about patients: no cache keeps it, unless the route knows better.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+async fn in_time(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| {
+        let outcome = Outcome::error(IssueType::Timeout, "this took longer than the server allows");
+        reply::outcome(StatusCode::GATEWAY_TIMEOUT, &outcome)
+    })
 }
 
 /// 404 for a type that R4 has not, whatever was to be done there; and for an id that nothing can have, or 400 where it was
@@ -103,7 +103,7 @@ fn is_encoded(part: &[u8]) -> bool {
 }
 
 /// Tells which methods there are instead: not the one that was refused, which may exist for other resources of the path.
-fn allow(response: &mut Response, refused: &Method, methods: Vec<Method>) {
+fn allow(response: &mut Response, refused: &Method, methods: &[Method]) {
     let others: Vec<_> = methods.iter().filter(|method| *method != refused).map(Method::as_str).collect();
     if let Ok(value) = HeaderValue::from_str(&others.join(", ")) {
         response.headers_mut().insert(header::ALLOW, value);
@@ -118,7 +118,36 @@ pub fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::{Router, body::to_bytes, routing::get};
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_not_told() {
+        async fn broken() {
+            panic!("secret")
+        }
+        let router: Router = Router::new().route("/", get(broken)).layer(CatchPanicLayer::custom(panicked));
+        let request: Request = Request::default();
+        let (status, body) = told(router.oneshot(request).await.unwrap()).await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(body.contains("OperationOutcome") && !body.contains("secret"), "{body}");
+    }
+
+    #[tokio::test]
+    async fn what_takes_too_long_is_answered_in_time() {
+        let (status, body) = told(in_time(Duration::from_millis(1), std::future::pending()).await).await;
+        assert_eq!(status, StatusCode::GATEWAY_TIMEOUT);
+        assert!(body.contains("OperationOutcome") && body.contains("\"timeout\""), "{body}");
+    }
+
+    async fn told(response: Response) -> (StatusCode, String) {
+        let status = response.status();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, String::from_utf8(body.into()).unwrap())
+    }
 
     #[test]
     fn an_address_is_percent_encoded_utf8() {

@@ -1,10 +1,6 @@
 //! The histories of an instance, a type and the system.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 
 use super::{
     RestState,
@@ -58,6 +54,7 @@ async fn answer(
     query: &Parameters,
     headers: &HeaderMap,
 ) -> Result<Response, RestError> {
-    let strict = Preference::of(headers).is_strict();
-    Ok(reply::json(StatusCode::OK, history::history(&state.engine, caller, place, query, strict).await?))
+    let preference = Preference::of(headers);
+    let bundle = history::history(&state.engine, caller, place, query, preference.handling()).await?;
+    Ok(reply::listing(bundle, &preference))
 }

@@ -7,13 +7,25 @@ use axum::{
 };
 
 use super::{
-    RestState, body::FhirBody, caller::Authenticated, error::RestError, extract::Path, preference::Preference, reply,
+    RestState,
+    body::{FhirBody, PatchBody},
+    caller::Authenticated,
+    error::RestError,
+    extract::Path,
+    preference::Preference,
+    reply,
     unchanged::unless_changed,
 };
 use crate::{
     access::{Act, authorize},
     fhir::outcome::IssueType,
-    interaction::{Failure, delete, read, update, write::Expected},
+    interaction::{
+        Failure, delete, read,
+        settle::{self, Ask, Asked, Target},
+        update,
+        validate::Verdict,
+        write::Expected,
+    },
 };
 
 /// read, with `If-None-Match` and `If-Modified-Since` (304).
@@ -68,6 +80,21 @@ pub async fn delete(
     Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
 }
 
+/// patch, by JSON Patch or FHIRPath Patch.
+pub async fn patch(
+    State(state): State<RestState>,
+    Authenticated(caller): Authenticated,
+    Path((kind, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    PatchBody(patch): PatchBody,
+) -> Result<Response, RestError> {
+    let permit = authorize(&caller, Act::Update { kind: &kind })?;
+    let ask = Ask::Patch { kind, target: Target::Id(id), patch: Box::new(patch), if_match: if_match(&headers)? };
+    let asked = Asked::alone(permit, ask);
+    let written = settle::write(&state.engine, &caller, asked, Verdict::of_settled_content()).await?;
+    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+}
+
 /// `If-Match` or `If-None-Match: *` of an update.
 fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
     let version = if_match(headers)?.map(Expected::Version);
@@ -82,7 +109,7 @@ fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
 }
 
 /// `If-Match: W/"3"`, compared weakly (FHIR R4 http.html#concurrency).
-fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let version = value.to_str().ok().and_then(|text| {
         text.trim().trim_start_matches("W/").strip_prefix('"')?.strip_suffix('"')?.parse::<i64>().ok()

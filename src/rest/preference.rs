@@ -2,6 +2,8 @@
 
 use axum::http::HeaderMap;
 
+use crate::fhir::search::Handling;
+
 /// What a successful write returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Return {
@@ -23,24 +25,11 @@ impl Return {
     }
 }
 
-/// What happens to a parameter that this server does not know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handling {
-    /// The request is refused.
-    Strict,
-    /// The parameter is ignored.
-    Lenient,
-}
-
-impl Handling {
-    const ALL: [Self; 2] = [Self::Strict, Self::Lenient];
-
-    /// The value of `Preference-Applied`.
-    pub const fn applied(self) -> &'static str {
-        match self {
-            Self::Strict => "handling=strict",
-            Self::Lenient => "handling=lenient",
-        }
+/// The value of `Preference-Applied`.
+pub const fn applied(handling: Handling) -> &'static str {
+    match handling {
+        Handling::Strict => "handling=strict",
+        Handling::Lenient => "handling=lenient",
     }
 }
 
@@ -68,13 +57,13 @@ impl Preference {
         };
         Self {
             returns: Return::ALL.into_iter().find(|one| is(&returns, one.applied())),
-            handling: Handling::ALL.into_iter().find(|one| is(&handling, one.applied())),
+            handling: [Handling::Strict, Handling::Lenient].into_iter().find(|one| is(&handling, applied(*one))),
         }
     }
 
-    /// Whether unknown parameters are refused; FHIR's default is that they are ignored.
-    pub fn is_strict(&self) -> bool {
-        self.handling == Some(Handling::Strict)
+    /// What happens to unknown parameters; FHIR's default is that they are ignored.
+    pub fn handling(&self) -> Handling {
+        self.handling.unwrap_or_default()
     }
 }
 
@@ -132,11 +121,5 @@ mod tests {
         ] {
             assert_eq!(of(&values), Preference { returns, handling }, "{values:?}");
         }
-    }
-
-    #[test]
-    fn only_strict_is_strict() {
-        assert!(of(&["handling=strict"]).is_strict());
-        assert!(!of(&["handling=lenient"]).is_strict() && !of(&[]).is_strict());
     }
 }

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::preference::{Preference, Return};
+use super::preference::{self, Preference, Return};
 use crate::{
     fhir::{format::Format, instant, outcome::Outcome},
     interaction::{
@@ -14,6 +14,8 @@ use crate::{
         write::{Fate, Written},
     },
 };
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// A FHIR document. What the client cannot read as JSON becomes XML on its way out: see [`super::negotiate`].
 pub fn json(status: StatusCode, text: String) -> Response {
@@ -24,6 +26,16 @@ pub fn json(status: StatusCode, text: String) -> Response {
 /// An OperationOutcome.
 pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
     json(status, outcome.to_json().to_string())
+}
+
+/// A Bundle of what was listed, with `Preference-Applied` for how unknown parameters were handled.
+pub fn listing(bundle: String, preference: &Preference) -> Response {
+    let mut response = json(StatusCode::OK, bundle);
+    if let Some(handling) = preference.handling {
+        let applied = HeaderValue::from_static(preference::applied(handling));
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+    }
+    response
 }
 
 /// A version that was read.
@@ -59,7 +71,7 @@ pub fn written(base: &str, written: Written, preference: &Preference) -> Respons
     }
     if let Some(returns) = preference.returns {
         let applied = HeaderValue::from_static(returns.applied());
-        response.headers_mut().insert(HeaderName::from_static("preference-applied"), applied);
+        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
     }
     response
 }

@@ -31,6 +31,9 @@ pub fn table() -> Vec<Route> {
         // a type
         post("/{kind}", kind::create).is(Type("create")).is(CONDITIONAL_CREATE),
         get("/{kind}/_history", history::of_type).is(Type("history-type")),
+        put("/{kind}", kind::update).is(Flag("conditionalUpdate")),
+        patch("/{kind}", kind::patch),
+        delete("/{kind}", kind::delete).is(Code("conditionalDelete", "single")),
         get("/{kind}", search::kind).is(Type("search-type")),
         post("/{kind}/_search", search::kind_form),
         post("/{kind}/$validate", operation::validate_type).is(VALIDATE),
@@ -49,6 +52,11 @@ pub fn table() -> Vec<Route> {
         // an instance
         get("/{kind}/{id}", instance::read).is(Type("read")).is(CONDITIONAL_READ),
         put("/{kind}/{id}", instance::update).is(Type("update")),
+        patch("/{kind}/{id}", instance::patch)
+            .is(Type("patch"))
+            .is(PatchFormat("application/json-patch+json"))
+            .is(PatchFormat("application/fhir+json"))
+            .is(PatchFormat("application/fhir+xml")),
         delete("/{kind}/{id}", instance::delete).is(Type("delete")),
         get("/{kind}/{id}/_history", history::of_instance).is(Type("history-instance")),
         get("/{kind}/{id}/_history/{version}", instance::vread).is(Type("vread")),
@@ -80,7 +88,7 @@ const EVENTS: Claim = OperationOf(
     "http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-events",
 );
 
-use Claim::{Code, Compartment, Flag, Operation, OperationOf, System, SystemOperation, Type};
+use Claim::{Code, Compartment, Flag, Operation, OperationOf, PatchFormat, System, SystemOperation, Type};
 
 /// What the CapabilityStatement says because of a route (FHIR R4 capabilitystatement.html).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +155,10 @@ fn post<H: Handler<T, RestState>, T: 'static>(path: &'static str, handler: H) ->
 
 fn put<H: Handler<T, RestState>, T: 'static>(path: &'static str, handler: H) -> Route {
     route(path, Method::PUT, MethodFilter::PUT, handler)
+}
+
+fn patch<H: Handler<T, RestState>, T: 'static>(path: &'static str, handler: H) -> Route {
+    route(path, Method::PATCH, MethodFilter::PATCH, handler)
 }
 
 fn delete<H: Handler<T, RestState>, T: 'static>(path: &'static str, handler: H) -> Route {
@@ -217,8 +229,8 @@ mod tests {
     #[test]
     fn the_methods_of_a_path_are_those_of_its_lines() {
         let told = |path| methods("/fhir", path).iter().map(Method::to_string).collect::<Vec<_>>().join(" ");
-        assert_eq!(told("/fhir/{kind}/{id}"), "GET HEAD PUT DELETE");
-        assert_eq!(told("/fhir/{kind}/{id}/"), "GET HEAD PUT DELETE");
+        assert_eq!(told("/fhir/{kind}/{id}"), "GET HEAD PUT PATCH DELETE");
+        assert_eq!(told("/fhir/{kind}/{id}/"), "GET HEAD PUT PATCH DELETE");
         assert_eq!(told("/fhir/"), "POST GET HEAD");
         assert_eq!(told("/fhir/nothing"), "");
     }

@@ -2,14 +2,14 @@
 //! parameters and those of the URL add up.
 
 use axum::{
-    body::Bytes,
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, header},
+    response::Response,
 };
 
 use super::{
     RestState,
+    body::whole,
     caller::Authenticated,
     error::RestError,
     extract::{Parameters, Path, Query},
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     access::Caller,
-    fhir::{outcome::IssueType, search::Handling, types},
+    fhir::types,
     interaction::{
         Failure,
         search::{Place, search},
@@ -114,14 +114,8 @@ async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, RestError> {
     let preference = Preference::of(headers);
-    let handling = if preference.is_strict() { Handling::Strict } else { Handling::Lenient };
-    let bundle = search(&state.engine, caller, place, query, handling).await?;
-    let mut response = reply::json(StatusCode::OK, bundle);
-    if let Some(handling) = preference.handling {
-        let applied = HeaderValue::from_static(handling.applied());
-        response.headers_mut().insert(HeaderName::from_static("preference-applied"), applied);
-    }
-    Ok(response)
+    let bundle = search(&state.engine, caller, place, query, preference.handling()).await?;
+    Ok(reply::listing(bundle, &preference))
 }
 
 /// The body of a `POST …/_search`: `application/x-www-form-urlencoded`, or nothing.
@@ -133,13 +127,7 @@ impl FromRequest<RestState> for Form {
     async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-                RestError::TooLarge
-            } else {
-                Failure::bad_request(IssueType::Structure, "the body ended too early").into()
-            }
-        })?;
+        let bytes = whole(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(Vec::new()));
         }

@@ -65,8 +65,8 @@ impl Cursor {
 pub struct Window {
     /// Made at or after this instant.
     pub since: Option<OffsetDateTime>,
-    /// Current at some time in `[low, high)`; a delete: made in it.
-    pub at: Option<(OffsetDateTime, OffsetDateTime)>,
+    /// Current at some time in `[low, high)`, where `None` is no end; a delete: made in it.
+    pub at: Option<(OffsetDateTime, Option<OffsetDateTime>)>,
     /// Only of these resources: `Type/id`.
     pub only: Option<Vec<String>>,
     /// In which direction the listing is walked.
@@ -237,7 +237,7 @@ fn arguments(tenant: i64, types: &[&str], of: Option<&str>, window: &Window) -> 
         arguments.add(of)?;
         arguments.add(window.limit)?;
         arguments.add(window.since)?;
-        arguments.add(window.at.map(|(_, high)| high))?;
+        arguments.add(window.at.and_then(|(_, high)| high))?;
         arguments.add(after.and_then(Cursor::time))?;
         arguments.add(after.map(|cursor| &cursor.kind))?;
         arguments.add(after.map(|cursor| &cursor.id))?;

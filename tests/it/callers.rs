@@ -82,7 +82,9 @@ fn routes(created: &[String], subscription_id: &str, endpoint: &str) -> Vec<Rout
         route("history", "GET", &format!("{seen}/_history"), None, [401, 401, 401, 401, 403, 200, 404, 200]),
         route("create", "POST", "Observation", Some(observation(jane, "n")), [401, 401, 401, 401, 403, 201, 0, 0]),
         route("update", "PUT", seen, Some(next), [401, 401, 401, 401, 403, 200, 405, 0]),
-        route("unknown type", "GET", "Foo/1", None, [401, 401, 401, 401, 404, 404, 404, 404]),
+        route("type history", "GET", "Observation/_history", None, [401, 401, 401, 401, 403, 200, 200, 200]),
+        route("system history", "GET", "_history", None, [401, 401, 401, 401, 403, 200, 200, 200]),
+        route("unknown type", "GET", "Foo/1", None, [404, 404, 404, 404, 404, 404, 404, 404]),
         route(
             "transaction",
             "POST",

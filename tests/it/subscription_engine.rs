@@ -13,6 +13,7 @@ use sofa::config::Config;
 use sofa::fhir::definition::registry::Registry;
 use sofa::fhir::json::Limits;
 use sofa::fhir::resource::Resource;
+use sofa::fhir::search::Handling;
 use sofa::fhir::validate::{Options, Validator};
 use sofa::interaction::write::Written;
 use sofa::interaction::{Engine, Failure, create, delete, history, read, subscription, update};
@@ -252,7 +253,7 @@ async fn header_values_are_stored_nowhere_in_the_clear_and_shown_to_the_owner_on
     .unwrap();
     assert!(stored.len() > 4 && stored.iter().all(|text| !text.contains("secret")), "{stored:?}");
     let place = history::Place::Instance { kind: "Subscription", id: &id };
-    let bundle = history::history(&world.engine, &caller("poc"), place, &[], false).await;
+    let bundle = history::history(&world.engine, &caller("poc"), place, &[], Handling::Lenient).await;
     let bundle: Value = serde_json::from_str(&bundle.unwrap()).unwrap();
     let header = |entry: usize| bundle["entry"][entry]["resource"]["channel"]["header"][0].clone();
     assert_eq!(header(0), "Authorization: Bearer secret:2");

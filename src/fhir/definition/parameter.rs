@@ -20,6 +20,21 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The code of search-param-type.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Number => "number",
+            Self::Date => "date",
+            Self::String => "string",
+            Self::Token => "token",
+            Self::Reference => "reference",
+            Self::Composite => "composite",
+            Self::Quantity => "quantity",
+            Self::Uri => "uri",
+            Self::Special => "special",
+        }
+    }
+
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "number" => Self::Number,

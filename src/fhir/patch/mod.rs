@@ -76,7 +76,9 @@ impl Patch {
 }
 
 fn malformed(text: impl Into<String>, at: impl Into<String>) -> Refused {
-    Refused::Malformed(Issue::error(IssueType::Structure, text).at(at))
+    let (issue, at) = (Issue::error(IssueType::Structure, text), at.into());
+    // A JSON Patch is no resource: what is wrong with the whole has no place in one.
+    Refused::Malformed(if at.is_empty() { issue } else { issue.at(at) })
 }
 
 fn unfitting(code: IssueType, text: impl Into<String>) -> Refused {

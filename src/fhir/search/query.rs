@@ -121,12 +121,12 @@ pub enum Lookup {
         parameter: i32,
         uri: String,
     },
-    /// This URI or one below it: `uri` ends with no slash; what follows it is nothing or a slash (or, for `urn:`, a colon).
+    /// This URL or one below it: `uri` ends with no slash; what follows it is nothing or a slash. (URNs have no hierarchy.)
     Below {
         parameter: i32,
         uri: String,
     },
-    /// One of these URIs: the given one and those above it.
+    /// One of these URLs: the given one and those above it, each with and without a slash at its end.
     Above {
         parameter: i32,
         uris: Vec<String>,
@@ -141,7 +141,7 @@ pub enum Lookup {
         comparison: Comparison<String>,
         unit: UnitTest,
     },
-    /// A reference to any of these: (type, id); `None`: any type.
+    /// A reference to any of these: (type, id); `None`: any type of this server; the empty type: a URL.
     References {
         parameter: i32,
         targets: Vec<(Option<String>, String)>,
@@ -160,7 +160,8 @@ pub enum Part {
     Reference(i32),
 }
 
-/// A prefix and the range that the value stands for by its precision: `[low, high)` (search.html#prefix).
+/// A prefix and the range that the value stands for by its precision: `[low, high)` (search.html#prefix). A number with
+/// another prefix than eq, ne and ap stands for itself: low and high are the same, and so are those of a resource's number.
 ///
 /// With the range of the resource's value `[l, h)`: eq: l ≥ low and h ≤ high; ne: not eq; gt: h > high; lt: l < low;
 /// ge: h > high or eq; le: l < low or eq; sa: l ≥ high; eb: h ≤ low; ap: overlaps `[low, high)`, which is already widened.
@@ -203,8 +204,7 @@ pub enum UnitTest {
 pub struct Include {
     /// The type that refers; for `*`: `None`.
     pub source: Option<String>,
-    /// The numbers of the reference parameters with the types that they may lead to (empty: any); for `*`: all of the
-    /// source's.
+    /// The numbers of the reference parameters; for `*`: all that there are, of the source or of every type in question.
     pub parameters: Vec<i32>,
     /// Only targets of this type.
     pub target: Option<String>,

@@ -23,6 +23,9 @@ use crate::{
 /// has a link on, even when nothing is on it.
 const MAX_EXAMINED: usize = 5000;
 
+/// Versions fetched at once at most, beyond what is asked for.
+const MAX_FETCHED: i64 = 1000;
+
 /// A page.
 #[derive(Default)]
 pub struct Listing {
@@ -143,6 +146,8 @@ impl Walk<'_> {
             examined += rows.len();
             ended = rows.len() < usize::try_from(window.limit).unwrap_or(usize::MAX);
             window.after = rows.last().map(Version::cursor).or(window.after);
+            // What may not be shown often stands together.
+            window.limit = window.limit.max((window.limit * 4).min(MAX_FETCHED));
             for row in rows {
                 if self.shows(&row)? {
                     shown.push(row);

@@ -22,8 +22,8 @@ mod listing;
 use serde::{Deserialize, Serialize};
 
 use super::{Engine, Failure, page, page::Page};
-use crate::{access::Caller, store::history::Cursor};
-use asked::Asked;
+use crate::{access::Caller, fhir::search::Handling, store::history::Cursor};
+use asked::{Asked, Sizes};
 use listing::Listing;
 
 /// Whose history.
@@ -59,22 +59,23 @@ struct Part {
 
 type Link = Page<Vec<(String, String)>, Part>;
 
-/// The `history` Bundle as JSON text. `pairs` are the query's parameters; with `strict`, unknown ones are refused.
+/// The `history` Bundle as JSON text. `pairs` are the query's parameters; `handling` is about unknown ones.
 pub async fn history(
     engine: &Engine,
     caller: &Caller,
     place: Place<'_>,
     pairs: &[(String, String)],
-    strict: bool,
+    handling: Handling,
 ) -> Result<String, Failure> {
     let path = place.path();
+    let sizes = Sizes::from(&engine.config.search);
     let listing_name = format!("history {path}");
     let token = pairs.iter().find(|(name, _)| name == page::PARAMETER).map(|(_, token)| token);
     let (asked, part) = match token {
-        None => (Asked::read(pairs, strict)?, Part::default()),
+        None => (Asked::read(pairs, handling, sizes)?, Part::default()),
         Some(token) => {
             let link = Link::of_token(engine, caller, &listing_name, token)?;
-            (Asked::read(&link.parameters, false)?, link.cursor)
+            (Asked::read(&link.parameters, Handling::Lenient, sizes)?, link.cursor)
         }
     };
     let listing = Listing::read(engine, caller, place, &asked, &part).await?;

@@ -80,6 +80,12 @@ struct From {
 /// A page link's content: the parameters that were used, and where it goes on.
 type Link = Page<Vec<(String, String)>, From>;
 
+/// Whether a search is understood, and permitted.
+pub fn check(engine: &Engine, caller: &Caller, place: &Place, pairs: &[(String, String)]) -> Result<(), Failure> {
+    let query = parsed_query(engine, place, pairs, Handling::Lenient)?;
+    Leave::take(caller, &query).map(drop)
+}
+
 /// Searches and answers with the `searchset` Bundle as JSON text.
 pub async fn search(
     engine: &Engine,

@@ -186,14 +186,14 @@ impl Op {
     pub fn resource(&self) -> Option<&Resource> {
         match self {
             Self::Create { resource, .. } | Self::Update { resource, .. } => Some(resource),
-            Self::Delete { .. } => None,
+            Self::Delete { .. } | Self::Nothing => None,
         }
     }
 
     fn with_resource(mut self, new: Resource) -> Self {
         match &mut self {
             Self::Create { resource, .. } | Self::Update { resource, .. } => *resource = new,
-            Self::Delete { .. } => {}
+            Self::Delete { .. } | Self::Nothing => {}
         }
         self
     }

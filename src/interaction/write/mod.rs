@@ -42,26 +42,32 @@ use crate::{
 };
 
 pub use recover::recover;
-pub use resolve::{Resolved, resolve};
+pub use resolve::{Resolved, located, resolve};
 
 /// One write as it was asked for.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// create, conditional or not.
-    Create { resource: Resource, condition: Option<Condition> },
+    /// create, conditional or not. What the condition finds is the answer; with `only_new` it overtakes the write.
+    Create { resource: Resource, condition: Option<Condition>, only_new: bool },
     /// update, or update-as-create.
     Update { id: String, resource: Resource, expected: Option<Expected> },
     /// delete.
-    Delete { kind: String, id: String, if_match: Option<i64> },
+    Delete { kind: String, id: String, expected: Option<Expected> },
+    /// A conditional delete that found nothing.
+    Nothing,
 }
 
-/// What has to be stored for an update to happen (FHIR R4 http.html#concurrency).
+/// What has to be stored for an update or delete to happen (FHIR R4 http.html#concurrency).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// `If-Match: W/"3"`: this version.
     Version(i64),
     /// `If-None-Match: *`: nothing, or nothing any more.
     Nothing,
+    /// This version, on which the new content was decided: else [`Failure::Overtaken`].
+    Seen(i64),
+    /// An id that nothing has: else 409 (a conditional update that matched nothing).
+    Unused,
 }
 
 /// One write with its leave, and where it stands in the request.
@@ -226,7 +232,7 @@ async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Resul
 async fn look_first(tx: &mut Tx, engine: &Engine, planned: &[Planned]) -> Result<(), Failure> {
     for plan in planned {
         let (kind, id) = match &plan.op {
-            Op::Create { .. } => continue,
+            Op::Create { .. } | Op::Nothing => continue,
             Op::Update { id, resource, .. } => (resource.type_name(), id),
             Op::Delete { kind, id, .. } => (kind.as_str(), id),
         };
@@ -271,7 +277,7 @@ impl Keys {
         let mut keys: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
         for plan in planned {
             let key = match &plan.op {
-                Op::Create { condition: None, .. } => continue,
+                Op::Create { condition: None, .. } | Op::Nothing => continue,
                 // Equal conditions fight where they look at the same data: within one launch, or one PoC.
                 Op::Create { condition: Some(condition), .. } => {
                     let visible = plan.permit.visible();

@@ -47,9 +47,18 @@ pub async fn resolve(
     planned: &[Planned],
     now: OffsetDateTime,
 ) -> Result<Resolved, Failure> {
+    // Deletes come first (http.html#trules): no condition finds what goes in the same request.
+    let deleted: HashSet<(&str, &str)> = planned
+        .iter()
+        .filter_map(|plan| match &plan.op {
+            Op::Delete { kind, id, .. } => Some((kind.as_str(), id.as_str())),
+            _ => None,
+        })
+        .collect();
     let mut targets = Vec::with_capacity(planned.len());
     for plan in planned {
-        let target = target(tx, engine, plan).await.map_err(|failure| located(failure, plan))?;
+        let target =
+            target(tx, engine, plan, &deleted).await.map_err(|failure| located(failure, plan.at.as_deref()))?;
         targets.push(target);
     }
     check_identities(planned, &targets)?;
@@ -57,41 +66,57 @@ pub async fn resolve(
     let mut full_urls = full_urls(planned, &targets);
     conditional_references(tx, engine, planned, &mut full_urls).await?;
     for (plan, target) in planned.iter().zip(targets) {
-        let written =
-            finish(engine, plan, target, &full_urls, now, &mut resolved).map_err(|failure| located(failure, plan))?;
+        let written = finish(engine, plan, target, &full_urls, now, &mut resolved)
+            .map_err(|failure| located(failure, plan.at.as_deref()))?;
         resolved.written.push(written);
     }
     Ok(resolved)
 }
 
-fn located(failure: Failure, plan: &Planned) -> Failure {
-    let Some(at) = &plan.at else { return failure };
+/// The failure of one entry as that of its Bundle: the entry is named.
+pub fn located(failure: Failure, at: Option<&str>) -> Failure {
+    let Some(at) = at else { return failure };
     match failure {
-        // Inside a Bundle a 404 or 410 would be read as the Bundle's own; the entry is named instead.
+        // Inside a Bundle a 404 or 410 would be read as the Bundle's own.
         Failure::NotFound | Failure::Gone => {
             Failure::BadRequest(Outcome::error(IssueType::NotFound, "no such resource").at(at))
         }
         Failure::BadRequest(outcome) => Failure::BadRequest(outcome.at(at)),
         Failure::Forbidden(outcome) => Failure::Forbidden(outcome.at(at)),
         Failure::NotAllowed(outcome) => Failure::NotAllowed(outcome.at(at)),
+        Failure::Conflict(outcome) => Failure::Conflict(outcome.at(at)),
         Failure::PreconditionFailed(outcome) => Failure::PreconditionFailed(outcome.at(at)),
         Failure::Unprocessable(outcome) => Failure::Unprocessable(outcome.at(at)),
         other => other,
     }
 }
 
-async fn target(tx: &mut Tx, engine: &Engine, plan: &Planned) -> Result<Target, Failure> {
+async fn target(
+    tx: &mut Tx,
+    engine: &Engine,
+    plan: &Planned,
+    deleted: &HashSet<(&str, &str)>,
+) -> Result<Target, Failure> {
     match &plan.op {
-        Op::Create { condition, .. } => created(tx, engine, condition.as_ref()).await,
+        Op::Create { condition, only_new, .. } => created(tx, engine, condition.as_ref(), *only_new, deleted).await,
+        Op::Nothing => Ok(Target::Nothing),
         Op::Update { id, resource, expected } => updated(tx, engine, &plan.permit, resource, id, *expected).await,
-        Op::Delete { kind, id, if_match } => deleted(tx, engine, &plan.permit, kind, id, *if_match).await,
+        Op::Delete { kind, id, expected } => removed(tx, engine, &plan.permit, kind, id, *expected).await,
     }
 }
 
-async fn created(tx: &mut Tx, engine: &Engine, condition: Option<&Condition>) -> Result<Target, Failure> {
+async fn created(
+    tx: &mut Tx,
+    engine: &Engine,
+    condition: Option<&Condition>,
+    only_new: bool,
+    deleted: &HashSet<(&str, &str)>,
+) -> Result<Target, Failure> {
     if let Some(condition) = condition {
         let mut found = condition.matches(tx.conn(), engine).await?;
+        found.retain(|row| !deleted.contains(&(row.r#type.as_str(), row.id.as_str())));
         match (found.pop(), found.is_empty()) {
+            (Some(_), true) if only_new => return Err(Failure::Overtaken),
             (Some(row), true) => return Ok(Target::Found { row }),
             (Some(_), false) => {
                 let text = "the condition matches several resources";
@@ -114,8 +139,10 @@ async fn updated(
     let kind = resource.type_name();
     let row = changeable(tx, engine, permit, kind, id).await?;
     let Some((row, before)) = row else {
-        if let Some(Expected::Version(_)) = expected {
-            return Err(Failure::precondition(IssueType::Conflict, "If-Match names a version, but nothing is stored"));
+        match expected {
+            Some(Expected::Version(_)) => return Err(nothing_stored()),
+            Some(Expected::Seen(_)) => return Err(Failure::Overtaken),
+            Some(Expected::Nothing | Expected::Unused) | None => {}
         }
         return update_as_create(tx, engine, permit, kind, id).await;
     };
@@ -124,8 +151,11 @@ async fn updated(
             let text = format!("If-None-Match wants a new resource; this one has version {}", row.version);
             return Err(Failure::precondition(IssueType::Conflict, text));
         }
-        Some(Expected::Version(version)) => check_version(&row, Some(version))?,
-        Some(Expected::Nothing) | None => {}
+        Some(Expected::Unused) if before.is_some() => {
+            let text = "the condition matches nothing, but a resource with the body's id exists";
+            return Err(Failure::Conflict(Outcome::error(IssueType::Duplicate, text)));
+        }
+        other => check_version(&row, other)?,
     }
     Ok(Target::Next { row, before })
 }
@@ -153,22 +183,20 @@ async fn update_as_create(
     Ok(Target::New { id: id.to_owned() })
 }
 
-async fn deleted(
+async fn removed(
     tx: &mut Tx,
     engine: &Engine,
     permit: &Permit,
     kind: &str,
     id: &str,
-    if_match: Option<i64>,
+    expected: Option<Expected>,
 ) -> Result<Target, Failure> {
     match changeable(tx, engine, permit, kind, id).await {
         Ok(Some((row, before))) => {
-            check_version(&row, if_match)?;
+            check_version(&row, expected)?;
             Ok(if before.is_some() { Target::Next { row, before } } else { Target::Nothing })
         }
-        Ok(None) if if_match.is_some() => {
-            Err(Failure::precondition(IssueType::Conflict, "If-Match names a version, but nothing is stored"))
-        }
+        Ok(None) if matches!(expected, Some(Expected::Version(_))) => Err(nothing_stored()),
         Ok(None) | Err(Failure::Gone) => Ok(Target::Nothing),
         Err(other) => Err(other),
     }
@@ -206,9 +234,14 @@ fn outside_compartment() -> Failure {
     Failure::Forbidden(Outcome::error(IssueType::Forbidden, text))
 }
 
-fn check_version(row: &Current, if_match: Option<i64>) -> Result<(), Failure> {
-    match if_match {
-        Some(expected) if expected != row.version => {
+fn nothing_stored() -> Failure {
+    Failure::precondition(IssueType::Conflict, "If-Match names a version, but nothing is stored")
+}
+
+fn check_version(row: &Current, expected: Option<Expected>) -> Result<(), Failure> {
+    match expected {
+        Some(Expected::Seen(seen)) if seen != row.version => Err(Failure::Overtaken),
+        Some(Expected::Version(expected)) if expected != row.version => {
             let text = format!("If-Match names version {expected}, the current version is {}", row.version);
             Err(Failure::precondition(IssueType::Conflict, text))
         }
@@ -237,7 +270,7 @@ fn full_urls(planned: &[Planned], targets: &[Target]) -> HashMap<String, String>
     let of = |(plan, target): (&Planned, &Target)| {
         let kind = match &plan.op {
             Op::Create { resource, .. } | Op::Update { resource, .. } => resource.type_name(),
-            Op::Delete { .. } => return None,
+            Op::Delete { .. } | Op::Nothing => return None,
         };
         let id = match target {
             Target::New { id } => id,
@@ -267,7 +300,7 @@ async fn conditional_references(
                 let many = if matches.is_empty() { "no resource" } else { "several resources, not one" };
                 let code = if matches.is_empty() { IssueType::NotFound } else { IssueType::MultipleMatches };
                 let told = format!("the reference {text} matches {many}");
-                return Err(located(Failure::precondition(code, told), plan));
+                return Err(located(Failure::precondition(code, told), plan.at.as_deref()));
             };
             targets.insert(text.clone(), format!("{}/{}", row.r#type, row.id));
         }
@@ -315,6 +348,8 @@ fn finish(
             resolved.changes.push(change);
             return Ok(Written { fate: Fate::Deleted, stored: None, tenant, advice: Vec::new() });
         }
+        // It has no target.
+        Op::Nothing => return Err(Failure::Internal),
         Op::Create { resource, .. } | Op::Update { resource, .. } => resource,
     };
     let after = rewritten(engine, plan, resource, full_urls)?;

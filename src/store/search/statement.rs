@@ -48,8 +48,8 @@ impl Statement {
     }
 
     #[cfg(test)]
-    pub fn text(&self) -> &str {
-        self.builder.sql().as_str()
+    pub fn text(&self) -> String {
+        self.builder.sql().as_str().to_owned()
     }
 }
 

@@ -2,7 +2,7 @@
 //! search.html#chaining, #has).
 
 use super::{
-    filter::{Reader, either},
+    filter::{LINK, Reader, either},
     reference::{may_lead_to, types_of},
     refusal::{Refusal, told},
 };
@@ -40,6 +40,7 @@ impl<'r> Reader<'r> {
             let mut targets = Vec::new();
             let mut refusal = None;
             for reached in reached {
+                self.spend(LINK)?;
                 match self.filters(&[reached], next, value, depth) {
                     Ok(filters) => targets.push(Target { type_name: reached.to_owned(), filters }),
                     Err(other) if other.is_costly() => return Err(other),
@@ -76,6 +77,7 @@ impl<'r> Reader<'r> {
         }
         let parameter = self.reference(&[source], source, code)?;
         let before = self.left();
+        self.spend(LINK)?;
         let filters = self.filters(&[source], next, value, depth)?;
         let cost = before - self.left();
         let targets: Vec<_> = types.iter().filter(|target| may_lead_to(types_of(parameter), target)).collect();

@@ -13,36 +13,40 @@ use crate::fhir::{
     types::{is_id, is_resource},
 };
 
-/// Bytes of a value that cost as much as one look-up.
+/// Bytes of a value that cost as much as one code.
 const BYTES_PER_STEP: usize = 64;
+/// What a look-up costs that is a condition of its own in the statement: codes are looked up all at once.
+pub const LOOKUP: usize = 4;
+/// What a type costs that a chain or `_has` leads to: a statement within the statement.
+pub const LINK: usize = 50;
 
 /// Reads conditions, and stops at what would be too much to look up.
 pub struct Reader<'r> {
     pub request: &'r Request<'r>,
-    /// Look-ups that may still be made, over all parameters of the query.
+    /// What may still be spent, over all parameters of the query; see [`super::SearchLimits::max_cost`].
     left: usize,
 }
 
 impl<'r> Reader<'r> {
     pub fn new(request: &'r Request<'r>) -> Self {
-        Self { request, left: request.limits.max_lookups }
+        Self { request, left: request.limits.max_cost }
     }
 
-    /// Takes the cost of `count` look-ups.
-    pub fn spend(&mut self, count: usize) -> Result<(), Refusal> {
-        let text = || format!("the search asks for more than {} look-ups", self.request.limits.max_lookups);
-        self.left = self.left.checked_sub(count).ok_or_else(|| Refusal::costly(text()))?;
+    /// Takes a cost.
+    pub fn spend(&mut self, cost: usize) -> Result<(), Refusal> {
+        let refusal = || Refusal::costly("the search looks up too much at once; fewer types or values cost less");
+        self.left = self.left.checked_sub(cost).ok_or_else(refusal)?;
         Ok(())
     }
 
-    /// Look-ups that may still be made.
+    /// What may still be spent.
     pub const fn left(&self) -> usize {
         self.left
     }
 
     /// The conditions of one parameter on resources of `types`; all of them hold. `depth`: how many references lead here.
     pub fn filters(&mut self, types: &[&str], name: &str, value: &str, depth: usize) -> Result<Vec<Filter>, Refusal> {
-        self.spend(1)?;
+        self.spend(LOOKUP)?;
         if value.trim().is_empty() {
             return Err(Refusal::unknown("has no value"));
         }
@@ -54,6 +58,10 @@ impl<'r> Reader<'r> {
         }
         let (code, modifier) = name.split_once(':').map_or((name, None), |(code, modifier)| (code, Some(modifier)));
         if let Some(found) = self.without_rows(code, modifier, value) {
+            // Bundle, Binary and Parameters have no _text.
+            if let [type_name] = types {
+                self.parameter(types, type_name, code)?;
+            }
             return found;
         }
         if let ([type_name], "url", None, [url, version]) =
@@ -124,7 +132,7 @@ impl<'r> Reader<'r> {
     }
 
     fn of_row(&mut self, code: &str, texts: Vec<String>) -> Result<Filter, Refusal> {
-        self.spend(texts.iter().map(|text| 1 + text.len() / BYTES_PER_STEP).sum())?;
+        self.spend(texts.iter().map(|text| LOOKUP + text.len() / BYTES_PER_STEP).sum())?;
         let each = |make: &dyn Fn(String) -> Filter| either(texts.iter().cloned().map(make).collect());
         Ok(match code {
             "_id" => {

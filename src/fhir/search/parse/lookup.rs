@@ -2,7 +2,7 @@
 
 use super::{
     compare,
-    filter::Reader,
+    filter::{LOOKUP, Reader},
     reference,
     refusal::Refusal,
     split::{split, unescape},
@@ -63,7 +63,7 @@ pub fn part(parameter: &Parameter) -> Option<Part> {
 impl Reader<'_> {
     /// The look-up for one alternative, escapes and all.
     pub fn lookup(&mut self, of: Subject<'_>, modifier: Modified<'_>, value: &str) -> Result<Lookup, Refusal> {
-        self.spend(1)?;
+        self.spend(if of.kind == Kind::Token { 1 } else { LOOKUP })?;
         let parameter = of.id;
         let plain = || unescape(value).ok_or_else(|| Refusal::escape(value));
         Ok(match of.kind {
@@ -75,7 +75,13 @@ impl Reader<'_> {
                 Lookup::References { parameter, targets: vec![target] }
             }
             Kind::String => string(parameter, modifier.map(|(modifier, _)| modifier), &plain()?)?,
-            Kind::Uri => uri(parameter, modifier.map(|(modifier, _)| modifier), &plain()?)?,
+            Kind::Uri => {
+                let found = uri(parameter, modifier.map(|(modifier, _)| modifier), &plain()?)?;
+                if let Lookup::Above { uris, .. } = &found {
+                    self.spend(uris.len())?;
+                }
+                found
+            }
             Kind::Date => Lookup::Time { parameter, comparison: compare::time(&plain()?, self.request.now)? },
             Kind::Number => {
                 Lookup::Quantity { parameter, comparison: compare::number(&plain()?)?, unit: UnitTest::Any }

@@ -78,8 +78,9 @@ pub struct SearchLimits {
     pub max_targets: usize,
     /// Codes of a value set or below a code.
     pub max_codes: usize,
-    /// Look-ups of the whole query: a parameter costs one for each type, alternative and code.
-    pub max_lookups: usize,
+    /// Cost of the whole query, by what the statement grows with: 1 for each code (or 64 bytes of text), 4 for each other
+    /// alternative, 50 for each type that a chain leads to; all of it for each type searched.
+    pub max_cost: usize,
     /// Keys of `_sort`.
     pub max_sort_keys: usize,
 }
@@ -92,7 +93,7 @@ impl Default for SearchLimits {
             max_depth: 4,
             max_targets: 16,
             max_codes: 5000,
-            max_lookups: 20_000,
+            max_cost: 20_000,
             max_sort_keys: 8,
         }
     }

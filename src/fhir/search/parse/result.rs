@@ -43,11 +43,15 @@ impl Reading<'_> {
             "_elements" => return self.elements(name, value),
             "_include" => {
                 let include = self.include(value, modifier.is_some())?;
-                self.query.includes.push(include);
+                if !self.query.includes.contains(&include) {
+                    self.query.includes.push(include);
+                }
             }
             "_revinclude" => {
                 let include = self.revinclude(value, modifier.is_some())?;
-                self.query.revincludes.push(include);
+                if !self.query.revincludes.contains(&include) {
+                    self.query.revincludes.push(include);
+                }
             }
             "_count" => {
                 self.once("_count")?;

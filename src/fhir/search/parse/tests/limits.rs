@@ -36,14 +36,22 @@ fn the_whole_query_makes_so_many_look_ups() {
     let tags = format!("_tag={}", ["a"; 1000].join(","));
     assert!(lenient("Patient", &tags).is_ok());
     costly(Level::System, &tags);
-    // Types on types on types.
-    let links = "subject.".repeat(4);
-    let texts = vec![format!("{links}identifier={}", ["a"; 1000].join(",")); 10].join("&");
-    let (started, outcome) = (std::time::Instant::now(), lenient("Observation", &texts));
-    drop(outcome);
-    assert!(started.elapsed().as_secs() < 5);
     // A long text costs by its length.
     costly(Level::System, &vec![format!("_profile=http://{}", "a".repeat(60_000)); 10].join("&"));
+    // Types on types on types: 9 of them behind each part-of.
+    let chain = "part-of.part-of.part-of.part-of._id=a";
+    assert!(lenient("Observation", chain).is_ok());
+    costly(Level::Type("Observation"), &[chain; 100].join("&"));
+    costly(Level::System, &["_has:Provenance:target:_id=a"; 10].join("&"));
+    let above = format!("url:above=http://a{}", "/b".repeat(60));
+    assert!(lenient("ValueSet", &above).is_ok());
+    costly(Level::Type("ValueSet"), &vec![above; 200].join("&").replace("&url:above=", ","));
+}
+
+#[test]
+fn the_same_include_is_made_once() {
+    let found = lenient("Patient", &["_revinclude=*&_include=Patient:organization"; 40].join("&")).unwrap();
+    assert_eq!((found.includes.len(), found.revincludes.len()), (1, 1));
 }
 
 fn name() -> impl Strategy<Value = String> {

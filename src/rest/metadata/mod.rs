@@ -6,6 +6,10 @@
 //! | none, `full`, `normative`, anything else | the whole statement |
 //! | `terminology` | TerminologyCapabilities: this server has no terminology operations |
 
+mod search;
+
+use std::collections::BTreeMap;
+
 use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -118,12 +122,16 @@ fn capabilities(engine: &Engine) -> Value {
 
 fn rest(engine: &Engine, claims: &[Claim]) -> Value {
     let mut rest = json!({"mode": "server", "security": security(&engine.config.server.public_url)});
-    rest["resource"] = types::resource_types().map(|kind| resource(engine, kind, claims)).collect();
+    let including = search::reverse_includes(&engine.parameters);
+    rest["resource"] = types::resource_types().map(|kind| resource(engine, kind, claims, &including)).collect();
     let interactions = all(claims, |claim| match claim {
         Claim::System(code) => Some(json!({"code": code})),
         _ => None,
     });
     put(&mut rest, "interaction", interactions);
+    if claims.contains(&Claim::System("search-system")) {
+        put(&mut rest, "searchParam", search::parameters(engine.parameters.common()));
+    }
     let operations = all(claims, |claim| match claim {
         Claim::SystemOperation(name, definition) => Some(operation(name, definition)),
         _ => None,
@@ -158,7 +166,7 @@ fn security(public: &str) -> Value {
     json!({"extension": [oauth], "cors": true, "service": [service]})
 }
 
-fn resource(engine: &Engine, kind: &str, claims: &[Claim]) -> Value {
+fn resource(engine: &Engine, kind: &str, claims: &[Claim], including: &BTreeMap<&str, Vec<Value>>) -> Value {
     let mut resource = json!({"type": kind});
     if kind == "Subscription" {
         put(&mut resource, "extension", topics());
@@ -183,6 +191,12 @@ fn resource(engine: &Engine, kind: &str, claims: &[Claim]) -> Value {
         }
     }
     resource["referencePolicy"] = json!(["literal", "logical"]);
+    if claims.contains(&Claim::Type("search-type")) {
+        put(&mut resource, "searchInclude", search::includes(&engine.parameters, kind));
+        let including = including.get(kind).cloned().unwrap_or_default();
+        put(&mut resource, "searchParam", search::of_type(&engine.parameters, kind, &including));
+        put(&mut resource, "searchRevInclude", including);
+    }
     let operations = all(claims, |claim| match *claim {
         Claim::Operation(name, definition) => Some(operation(name, definition)),
         Claim::OperationOf(of, name, definition) if of == kind => Some(operation(name, definition)),

@@ -1,0 +1,233 @@
+//! From a write that is named by a condition, or that changes what is stored, to one of a known resource with known content.
+//!
+//! Nothing is locked here: what was seen goes into the write as [`Expected::Seen`], and when another writer was first, the
+//! write is [`Failure::Overtaken`] and all is settled anew. So a patch is never applied to what is no longer there, and of
+//! two conditional updates of nothing one creates and the other updates.
+//!
+//! | situation | answer |
+//! |---|---|
+//! | conditional update: one match, and no id in the body or the same | 200, updated |
+//! | conditional update: one match, another id in the body | 400 |
+//! | conditional update: no match, no id in the body | 201, created |
+//! | conditional update: no match, an id in the body | update-as-create, or its refusal; 409 when the id is in use |
+//! | conditional delete: no match | 204 |
+//! | conditional patch: no match | 404 |
+//! | several matches | 412 |
+//! | `If-Match` names another version | 412 |
+//! | the patch is no patch; it does not fit the resource | 400; 422 |
+//! | the patched resource does not conform | 422 |
+
+use std::collections::BTreeMap;
+
+use super::{
+    Engine, Failure,
+    condition::Condition,
+    read::{self, parsed},
+    validate::{self, Verdict},
+    write::{self, Expected, Op, Planned, Written},
+};
+use crate::{
+    access::{Act, Caller, Permit, authorize},
+    fhir::{
+        outcome::{Issue, IssueType, Outcome},
+        patch::{Patch, Refused},
+        resource::Resource,
+    },
+    store::resource::Current,
+};
+
+/// How often a write is settled anew at most. Whoever loses that often is told to try again.
+const MOST_ATTEMPTS: usize = 50;
+
+/// A write as it was asked for.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Of a known resource, or a create.
+    Plain(Op),
+    /// `PUT [type]?…`
+    Update { condition: Condition, resource: Resource, if_match: Option<i64> },
+    /// `DELETE [type]?…`
+    Delete { condition: Condition, kind: String, if_match: Option<i64> },
+    /// `PATCH [type]/[id]`, `PATCH [type]?…`
+    Patch { kind: String, target: Target, patch: Box<Patch>, if_match: Option<i64> },
+}
+
+/// What a patch is for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    Id(String),
+    Condition(Condition),
+}
+
+/// A write with its leave, and where it stands in the request.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub permit: Permit,
+    pub ask: Ask,
+    /// See [`Planned::full_url`].
+    pub full_url: Option<String>,
+    /// See [`Planned::at`].
+    pub at: Option<String>,
+    /// See [`Planned::lookups`].
+    pub lookups: BTreeMap<String, Condition>,
+}
+
+impl Asked {
+    /// A write that is no Bundle entry.
+    pub const fn alone(permit: Permit, ask: Ask) -> Self {
+        Self { permit, ask, full_url: None, at: None, lookups: BTreeMap::new() }
+    }
+
+    fn planned(&self, op: Op) -> Planned {
+        Planned {
+            permit: self.permit.clone(),
+            op,
+            full_url: self.full_url.clone(),
+            at: self.at.clone(),
+            lookups: self.lookups.clone(),
+        }
+    }
+}
+
+/// Does one write, as often anew as others are first.
+pub async fn write(engine: &Engine, caller: &Caller, asked: Asked, verdict: Verdict) -> Result<Written, Failure> {
+    write_all(engine, caller, &[asked], verdict).await?.pop().ok_or(Failure::Internal)
+}
+
+/// Does all writes or none, as often anew as others are first.
+pub async fn write_all(
+    engine: &Engine,
+    caller: &Caller,
+    asked: &[Asked],
+    verdict: Verdict,
+) -> Result<Vec<Written>, Failure> {
+    for _ in 0..MOST_ATTEMPTS {
+        let mut planned = Vec::with_capacity(asked.len());
+        let mut advice = Vec::with_capacity(asked.len());
+        for one in asked {
+            let settled = settle(engine, caller, &one.permit, &one.ask).await;
+            let (op, issues) = settled.map_err(|failure| write::located(failure, one.at.as_deref()))?;
+            planned.push(one.planned(op));
+            advice.push(issues);
+        }
+        match write::write(engine, caller, planned, verdict.clone()).await {
+            Err(Failure::Overtaken) => {}
+            Err(failure) => return Err(failure),
+            Ok(mut written) => {
+                for (written, issues) in written.iter_mut().zip(advice) {
+                    written.advice.extend(issues);
+                }
+                return Ok(written);
+            }
+        }
+    }
+    Err(Failure::Overtaken)
+}
+
+/// The write that is meant at this moment, and what its client should know of the new content.
+async fn settle(engine: &Engine, caller: &Caller, permit: &Permit, ask: &Ask) -> Result<(Op, Vec<Issue>), Failure> {
+    match ask {
+        Ask::Plain(op) => Ok((op.clone(), Vec::new())),
+        Ask::Update { condition, resource, if_match } => {
+            let op = match only(engine, condition).await? {
+                Some(row) => of_the_match(resource, row, *if_match)?,
+                None => of_nothing(caller, condition, resource, *if_match)?,
+            };
+            Ok((op, Vec::new()))
+        }
+        Ask::Delete { condition, kind, if_match } => {
+            let Some(row) = only(engine, condition).await? else {
+                return if if_match.is_some() { Err(nothing_to_match()) } else { Ok((Op::Nothing, Vec::new())) };
+            };
+            check_version(row.version, *if_match)?;
+            let expected = Some(Expected::Seen(row.version));
+            Ok((Op::Delete { kind: kind.clone(), id: row.id, expected }, Vec::new()))
+        }
+        Ask::Patch { kind, target, patch, if_match } => patched(engine, permit, kind, target, patch, *if_match).await,
+    }
+}
+
+/// The only match, or none.
+async fn only(engine: &Engine, condition: &Condition) -> Result<Option<Current>, Failure> {
+    let mut conn = engine.pool.acquire().await?;
+    let mut matches = condition.matches(&mut conn, engine).await?;
+    if matches.len() > 1 {
+        let text = "the condition matches several resources";
+        return Err(Failure::precondition(IssueType::MultipleMatches, text));
+    }
+    Ok(matches.pop())
+}
+
+fn of_the_match(resource: &Resource, row: Current, if_match: Option<i64>) -> Result<Op, Failure> {
+    if let Some(own) = resource.id().filter(|own| *own != row.id) {
+        let text = format!("the condition matches a resource with another id than the body's, '{own}'");
+        return Err(Failure::bad_request(IssueType::Value, text));
+    }
+    check_version(row.version, if_match)?;
+    let expected = Some(Expected::Seen(row.version));
+    Ok(Op::Update { id: row.id, resource: resource.clone(), expected })
+}
+
+fn of_nothing(
+    caller: &Caller,
+    condition: &Condition,
+    resource: &Resource,
+    if_match: Option<i64>,
+) -> Result<Op, Failure> {
+    if if_match.is_some() {
+        return Err(nothing_to_match());
+    }
+    match resource.id() {
+        Some(id) => Ok(Op::Update { id, resource: resource.clone(), expected: Some(Expected::Unused) }),
+        None => {
+            // It creates, so it needs leave to.
+            authorize(caller, Act::Create { kind: resource.type_name(), conditional: true })?;
+            Ok(Op::Create { resource: resource.clone(), condition: Some(condition.clone()), only_new: true })
+        }
+    }
+}
+
+async fn patched(
+    engine: &Engine,
+    permit: &Permit,
+    kind: &str,
+    target: &Target,
+    patch: &Patch,
+    if_match: Option<i64>,
+) -> Result<(Op, Vec<Issue>), Failure> {
+    let row = match target {
+        Target::Condition(condition) => only(engine, condition).await?.ok_or(Failure::NotFound)?,
+        Target::Id(id) => {
+            let mut conn = engine.pool.acquire().await?;
+            read::visible(engine, &mut conn, permit, kind, id).await?
+        }
+    };
+    let body = row.body.as_deref().ok_or(Failure::Gone)?;
+    check_version(row.version, if_match)?;
+    let after = patch.apply(&parsed(engine, body)?, &engine.limits()).map_err(|refused| match refused {
+        Refused::Malformed(issue) => Failure::BadRequest(issue.into()),
+        Refused::Unfitting(issue) => Failure::Unprocessable(issue.into()),
+    })?;
+    let verdict = validate::one(engine, &after).await?;
+    // With a version of its own, the client is told when another writer was first.
+    let expected = Some(if_match.map_or(Expected::Seen(row.version), Expected::Version));
+    let advice = verdict.into_advice();
+    Ok((Op::Update { id: row.id, resource: after, expected }, advice))
+}
+
+fn check_version(current: i64, if_match: Option<i64>) -> Result<(), Failure> {
+    match if_match {
+        Some(expected) if expected != current => {
+            let text = format!("If-Match names version {expected}, the current version is {current}");
+            Err(Failure::precondition(IssueType::Conflict, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn nothing_to_match() -> Failure {
+    Failure::PreconditionFailed(Outcome::error(
+        IssueType::Conflict,
+        "If-Match names a version, but the condition matches nothing",
+    ))
+}
