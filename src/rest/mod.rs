@@ -3,6 +3,7 @@
 mod body;
 mod caller;
 mod error;
+mod everything;
 mod extract;
 mod gate;
 mod history;

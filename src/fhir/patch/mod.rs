@@ -5,6 +5,7 @@
 //! tell something else than the data (http.html#patch: servers keep the narrative clinically safe).
 
 mod json;
+mod meta;
 mod path;
 mod value;
 
@@ -27,6 +28,7 @@ const ALWAYS_ALLOWED: usize = 1024 * 1024;
 pub enum Patch {
     Json(json::JsonPatch),
     Path(path::PathPatch),
+    Meta(meta::MetaPatch),
 }
 
 /// Why a patch cannot be applied.
@@ -49,6 +51,11 @@ impl Patch {
         path::PathPatch::read(parameters).map(Self::Path)
     }
 
+    /// Reads the Parameters of `$meta-add` or `$meta-delete`.
+    pub fn meta(parameters: &Resource, adds: bool) -> Result<Self, Refused> {
+        meta::MetaPatch::read(parameters, adds).map(Self::Meta)
+    }
+
     /// The resource after the patch.
     pub fn apply(&self, resource: &Resource, limits: &Limits) -> Result<Resource, Refused> {
         let before = Value::of(resource.root());
@@ -56,6 +63,7 @@ impl Patch {
         let mut after = match self {
             Self::Json(patch) => patch.apply(before.clone(), budget)?,
             Self::Path(patch) => patch.apply(resource, limits, budget)?,
+            Self::Meta(patch) => patch.apply(before.clone()),
         };
         for name in ["resourceType", "id"] {
             if after.member(name) != before.member(name) {
@@ -71,6 +79,7 @@ impl Patch {
         match self {
             Self::Json(patch) => patch.len(),
             Self::Path(patch) => patch.len(),
+            Self::Meta(patch) => patch.len(),
         }
     }
 }

@@ -234,3 +234,26 @@ fn the_siblings_of_primitives_follow() {
         r#"{"resourceType":"Patient"}"#
     );
 }
+
+#[test]
+fn meta_is_a_set() {
+    let before =
+        r#"{"resourceType":"Patient","meta":{"versionId":"1","tag":[{"system":"s","code":"a","display":"A"}]}}"#;
+    let parameters = |meta: &str| {
+        resource(&format!(r#"{{"resourceType":"Parameters","parameter":[{{"name":"meta","valueMeta":{meta}}}]}}"#))
+    };
+    let change = |meta: &str, adds| {
+        let patch = Patch::meta(&parameters(meta), adds).unwrap();
+        patch.apply(&resource(before), &Limits::default()).unwrap().text().to_owned()
+    };
+    assert_eq!(change(r#"{"tag":[{"system":"s","code":"a"}]}"#, true), before);
+    assert!(
+        change(r#"{"tag":[{"code":"a"}],"profile":["http://p"]}"#, true)
+            .contains(r#""display":"A"},{"code":"a"}],"profile":["http://p"]"#)
+    );
+    assert_eq!(
+        change(r#"{"tag":[{"system":"s","code":"a"}]}"#, false),
+        r#"{"resourceType":"Patient","meta":{"versionId":"1"}}"#
+    );
+    assert!(matches!(Patch::meta(&resource(r#"{"resourceType":"Parameters"}"#), true), Err(Refused::Malformed(_))));
+}
