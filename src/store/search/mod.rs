@@ -13,6 +13,7 @@ mod filter;
 mod include;
 pub(super) mod index;
 mod page;
+pub mod reindex;
 mod statement;
 
 use std::collections::BTreeMap;
