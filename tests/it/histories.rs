@@ -257,7 +257,7 @@ async fn a_list_narrows_a_history_to_what_it_names() {
     let own = create(&app, &list(&[jane, hidden, &one])).await;
     let of_hers = format!("POST {jane} W/\"1\"");
     let query = format!("?_list={}", id(&own));
-    assert_eq!(listed(&app, &format!("Patient/_history{query}")).await, [of_hers.clone()]);
+    assert_eq!(listed(&app, &format!("Patient/_history{query}")).await, std::slice::from_ref(&of_hers));
     let mut all = expected.to_vec();
     all.insert(0, of_hers);
     assert_eq!(listed(&app, &format!("_history{query}")).await, all);
