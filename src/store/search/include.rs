@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{
     Reach,
-    statement::{Statement, push_types, push_visible, tenants},
+    statement::{Statement, push_tenants, push_types, push_visible},
 };
 use crate::store::{Result, resource::Current};
 
@@ -74,7 +74,8 @@ pub async fn referring(
     sql.bind(targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()).push(") as s (type, id)");
     sql.push(" on f.target_type = s.type and f.target_id = s.id");
     sql.push(" join resource t on t.tenant = f.tenant and t.key = f.key");
-    sql.push(" where f.tenant = any(").bind(tenants(reach)).push(")");
+    sql.push(" where ");
+    push_tenants(&mut sql, reach, "f");
     sql.push(" and f.parameter = any(").bind(parameters.to_vec()).push(") and ");
     finish(sql, reach, &types, limit).fetch(conn).await
 }
