@@ -23,7 +23,7 @@ use crate::{
 
 /// The current version.
 pub async fn read(engine: &Engine, permit: &Permit, kind: &str, id: &str) -> Result<Stored, Failure> {
-    let mut conn = engine.pool.acquire().await?;
+    let mut conn = engine.reader(permit.wall()).await?;
     let row = visible(engine, &mut conn, permit, kind, id).await?;
     let body = row.body.ok_or(Failure::Gone)?;
     let body = View::of(&mut conn, engine, permit, kind, id).await?.body(row.version, body);
@@ -32,7 +32,7 @@ pub async fn read(engine: &Engine, permit: &Permit, kind: &str, id: &str) -> Res
 
 /// One version.
 pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, version: &str) -> Result<Stored, Failure> {
-    let mut conn = engine.pool.acquire().await?;
+    let mut conn = engine.reader(permit.wall()).await?;
     let row = visible(engine, &mut conn, permit, kind, id).await?;
     if row.purged {
         return Err(Failure::Gone);

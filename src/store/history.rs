@@ -106,6 +106,9 @@ pub async fn of_types(
     let holder = visible.context.map(|context| context.to_string()).or_else(|| visible.poc_client.clone());
     let from = match (&window.only, visible.context) {
         (Some(_), _) => of_few(&format!("{} and {kinds}", listed(visible)), window),
+        (None, _) if visible.is_everything() => {
+            of_few(&format!("select x.tenant, x.type, x.id from resource x where not x.purged and {kinds}"), window)
+        }
         (None, Some(_)) => {
             format!("{} union all ({})", by_time(kinds, false, window), of_few(&held_by_a_launch(kinds), window))
         }
@@ -172,10 +175,15 @@ fn listed(visible: &Visible) -> String {
         (None, Some(_)) => "x.poc_client = $3",
         (None, None) => "false",
     };
+    let seen = if visible.is_everything() {
+        "true".to_owned()
+    } else {
+        format!("x.tenant in (0, $1) and (x.tenant = 0 or {held})")
+    };
     format!(
         "select x.tenant, x.type, x.id from unnest($13::text[]) o
-         join resource x on x.type = split_part(o, '/', 1) and x.id = split_part(o, '/', 2) and x.tenant in (0, $1)
-         where not x.purged and (x.tenant = 0 or {held})"
+         join resource x on x.type = split_part(o, '/', 1) and x.id = split_part(o, '/', 2)
+         where not x.purged and {seen}"
     )
 }
 

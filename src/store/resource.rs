@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -20,6 +20,9 @@ pub struct Visible {
     pub context: Option<Uuid>,
     /// What this PoC's contexts hold, and what it keeps itself.
     pub poc_client: Option<String>,
+    /// This wall was taken down; see [`Visible::everything`].
+    #[cfg(debug_assertions)]
+    everything: bool,
 }
 
 macro_rules! visible {
@@ -28,6 +31,39 @@ macro_rules! visible {
            or exists (select 1 from context_link l
                       where l.context = $2 and l.tenant = r.tenant and l.type = r.type and l.id = r.id))"
     };
+}
+
+impl Visible {
+    /// What is shared, and of this tenant what the context or PoC holds.
+    pub fn of(tenant: i64, context: Option<Uuid>, poc_client: Option<String>) -> Self {
+        let mut visible = Self::default();
+        (visible.tenant, visible.context, visible.poc_client) = (tenant, context, poc_client);
+        visible
+    }
+
+    /// Every row there is: for tests that see the other wall hold ([`super::wall`]). A release build has none of it.
+    #[must_use]
+    pub fn everything(mut self) -> Self {
+        #[cfg(debug_assertions)]
+        (self.everything = true);
+        self
+    }
+
+    /// Whether every row is visible.
+    pub(super) const fn is_everything(&self) -> bool {
+        #[cfg(debug_assertions)]
+        return self.everything;
+        #[cfg(not(debug_assertions))]
+        return false;
+    }
+
+    /// `statement`, in which `visible!` stands.
+    fn limits(&self, statement: &'static str) -> SqlStr {
+        if self.is_everything() {
+            return AssertSqlSafe(statement.replace(visible!(), "true")).into_sql_str();
+        }
+        statement.into_sql_str()
+    }
 }
 
 const CURRENT: &str = concat!(
@@ -47,7 +83,7 @@ const HISTORY: &str = "select version, updated, method, body from resource_histo
   order by version desc limit $5";
 const HISTORY_VERSION: &str = "select version, updated, method, body from resource_history
   where tenant = $1 and type = $2 and id = $3 and version = $4";
-const TAKEN: &str = "select 1 from resource where tenant = $1 and type = $2 and id = $3";
+const TAKEN: &str = "select resource_is_taken($1, $2, $3)";
 
 /// One statement, one round trip: the new version takes its place, its index rows and the audit rows are written. All
 /// parts see the same snapshot. `before` is done with what stands there already; the index rows are bound from $12 on.
@@ -187,7 +223,8 @@ async fn fetch_current(
     kind: &str,
     id: &str,
 ) -> Result<Option<Current>> {
-    let query = sqlx::query_as(sql).bind(visible.tenant).bind(visible.context).bind(&visible.poc_client);
+    let query =
+        sqlx::query_as(visible.limits(sql)).bind(visible.tenant).bind(visible.context).bind(&visible.poc_client);
     Ok(query.bind(kind).bind(id).fetch_optional(conn).await?)
 }
 
@@ -210,7 +247,7 @@ pub async fn history_version(conn: &mut PgConnection, of: &Current, version: i64
 
 /// Whether the id is used in this tenant, seen or not.
 pub async fn is_taken(conn: &mut PgConnection, tenant: i64, kind: &str, id: &str) -> Result<bool> {
-    Ok(sqlx::query(TAKEN).bind(tenant).bind(kind).bind(id).fetch_optional(conn).await?.is_some())
+    Ok(sqlx::query_scalar(TAKEN).bind(tenant).bind(kind).bind(id).fetch_one(conn).await?)
 }
 
 /// Stores new versions and tells the audit trail of them: `entry` is who, `what` the (action, target) of each. `false` when

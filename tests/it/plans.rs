@@ -29,11 +29,11 @@ async fn every_kind_of_search_starts_from_an_index() {
     let everything = || sofa::fhir::types::resource_types().map(|kind| (kind.to_owned(), None));
     let callers = [
         ("service", Visible::default(), everything().collect::<BTreeMap<_, _>>()),
-        ("launch", Visible { tenant: 7, context: Some(context), ..Visible::default() }, everything().collect()),
-        ("poc", Visible { tenant: 7, poc_client: Some("poc".into()), ..Visible::default() }, everything().collect()),
+        ("launch", Visible::of(7, Some(context), None), everything().collect()),
+        ("poc", Visible::of(7, None, Some("poc".into())), everything().collect()),
         (
             "patient",
-            Visible { tenant: 7, context: Some(context), ..Visible::default() },
+            Visible::of(7, Some(context), None),
             everything().map(|(kind, _)| (kind, Some("p".to_owned()))).collect(),
         ),
     ];

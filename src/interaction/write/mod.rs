@@ -199,7 +199,7 @@ enum Attempt {
 async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Result<Attempt, Failure> {
     let now = engine.now();
     let keys = Keys::of(planned)?;
-    let mut tx = store::begin(&engine.pool).await?;
+    let mut tx = store::begin_behind(&engine.pool, &caller.wall()).await?;
     let intent = caller.launch.as_ref().map(|_| id::new_uuid());
     if let Some(launch) = &caller.launch
         && !store::context::lock_alive(&mut tx, launch.id, now).await?

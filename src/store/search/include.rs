@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 
 use super::{
     Reach,
-    statement::{Statement, push_types, push_visible, tenants},
+    statement::{Statement, push_tenants, push_types, push_visible},
 };
 use crate::store::{Result, resource::Current};
 
@@ -51,8 +51,9 @@ pub async fn included(
     sql.push(" where f.tenant = s.tenant and f.key = s.key and f.parameter = any(").bind(parameters.to_vec());
     sql.push(") offset 0) f");
     // The data of a launch may refer to shared data, never the other way round.
-    sql.push(" cross join lateral (select * from resource t where t.tenant = any(").bind(tenants(reach));
-    sql.push(") and t.type = f.target_type and t.id = f.target_id and ");
+    sql.push(" cross join lateral (select * from resource t where ");
+    push_tenants(&mut sql, reach, "t");
+    sql.push(" and t.type = f.target_type and t.id = f.target_id and ");
     finish(sql, reach, &types, limit).fetch(conn).await
 }
 
@@ -73,8 +74,9 @@ pub async fn referring(
     sql.push(COLUMNS);
     sql.bind(targets.iter().map(|target| target.type_name.clone()).collect::<Vec<_>>()).push(", ");
     sql.bind(targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()).push(") as s (type, id)");
-    sql.push(" cross join lateral (select f.tenant, f.key from search_reference f where f.tenant = any(");
-    sql.bind(tenants(reach)).push(") and f.target_id = s.id and f.target_type = s.type and f.parameter = any(");
+    sql.push(" cross join lateral (select f.tenant, f.key from search_reference f where ");
+    push_tenants(&mut sql, reach, "f");
+    sql.push(" and f.target_id = s.id and f.target_type = s.type and f.parameter = any(");
     sql.bind(parameters.to_vec()).push(") order by f.key desc limit ").bind(limit).push(") f");
     sql.push(" cross join lateral (select * from resource t where t.tenant = f.tenant and t.key = f.key and ");
     finish(sql, reach, &types, limit).fetch(conn).await

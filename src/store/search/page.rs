@@ -197,7 +197,7 @@ fn push_body(
     filters: &[Filter],
     order: &Order<'_>,
 ) {
-    let place = Place { reach, r: "r", tenant: Some(branch.tenant()), types };
+    let place = Place { reach, r: "r", tenant: branch.tenant(), types };
     let rest = push_joins(sql, place, filters);
     for (index, key) in order.sort.iter().enumerate() {
         let absent = index == 0 && order.walk == Walk::Without;
@@ -209,13 +209,11 @@ fn push_body(
     sql.push(" where ");
     branch.push(sql, "r");
     sql.push(" and ");
-    push_types(sql, reach, types, "r", Some(branch.tenant()));
+    push_types(sql, reach, types, "r", branch.tenant());
     push_filters(sql, place, rest);
     if let (Walk::Without, Some(SortKey { by: SortBy::Part(part), .. })) = (order.walk, order.sort.first()) {
-        sql.push(" and not exists (select 1 from ")
-            .push(table(*part))
-            .push(" o where o.tenant = ")
-            .bind(branch.tenant());
+        sql.push(" and not exists (select 1 from ").push(table(*part)).push(" o where o.tenant = ");
+        branch.push_tenant(sql, "r");
         sql.push(" and o.key = r.key and ");
         push_part(sql, "o", *part);
         sql.push(")");
@@ -251,11 +249,13 @@ fn push_sort_join(sql: &mut Statement, branch: &Branch, index: usize, part: Part
     if let Part::Reference(parameter) = part {
         // A resource may refer to many under one parameter; none of them is marked.
         sql.push("lateral (select min(f.target_id) as target_id from search_reference f where f.tenant = ");
-        sql.bind(branch.tenant()).push(" and f.key = r.key and f.parameter = ").bind(parameter).push(") ").push(&o);
+        branch.push_tenant(sql, "r");
+        sql.push(" and f.key = r.key and f.parameter = ").bind(parameter).push(") ").push(&o);
         sql.push(" on ").push(if inner { &o } else { "true" }).push(if inner { ".target_id is not null" } else { "" });
         return;
     }
-    sql.push(table(part)).push(" ").push(&o).push(" on ").push(&o).push(".tenant = ").bind(branch.tenant());
+    sql.push(table(part)).push(" ").push(&o).push(" on ").push(&o).push(".tenant = ");
+    branch.push_tenant(sql, "r");
     sql.push(" and ").push(&o).push(".key = r.key and ");
     push_part(sql, &o, part);
     if !matches!(part, Part::Token(_)) {

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sofa::access::Walls;
 use sofa::app::App;
 use sofa::clock::{Clock, ManualClock, SharedClock, SystemClock};
 use sofa::config::Config;
@@ -25,6 +26,8 @@ pub struct Options<'a> {
     pub manual_clock: bool,
     /// Without background loops: what they do is not part of the test, or done by hand.
     pub without_workers: bool,
+    /// Which walls stand.
+    pub walls: Walls,
 }
 
 /// A running server; stops when dropped.
@@ -111,7 +114,8 @@ async fn run(
         statement_timeout: config.database.statement_timeout,
     };
     let pool = store::pool(db.options.clone(), &limits);
-    let app = App::build(config, pool, clock).await.expect("the application");
+    let mut app = App::build(config, pool, clock).await.expect("the application");
+    app.walls = options.walls;
     if !options.without_workers {
         app.start_workers(running);
     }
