@@ -129,10 +129,9 @@ create table search_reindex (
   id boolean primary key default true check (id),
   -- The definitions it applies: SHA-256 over all.
   definitions bytea not null,
-  -- Every resource up to this key is done.
-  done bigint not null default 0,
-  -- The last key when it began.
-  until bigint not null,
+  -- Every resource up to this one, in the order of (tenant, key), is done.
+  tenant bigint not null,
+  done bigint not null,
   started_at timestamptz not null,
   updated_at timestamptz not null
 );

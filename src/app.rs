@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer, trace::TraceLayer};
 
 use crate::{
+    access::Walls,
     clock::SharedClock,
     config::Config,
     interaction::Engine,
@@ -32,6 +33,8 @@ pub struct App {
     pub sealer: Arc<Sealer>,
     pub engine: Engine,
     pub keys: Arc<KeySet>,
+    /// Both; see [`Walls`].
+    pub walls: Walls,
     oauth: OauthState,
 }
 
@@ -48,7 +51,7 @@ impl App {
             Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound, validator);
         let oauth = OauthState::new(pool.clone(), clock.clone(), config.clone(), keys.clone());
-        Ok(Self { config, pool, clock, sealer, engine, keys, oauth })
+        Ok(Self { config, pool, clock, sealer, engine, keys, walls: Walls::default(), oauth })
     }
 
     /// All routes: FHIR under `/fhir`, the authorization server and health at the root.
@@ -61,7 +64,7 @@ impl App {
         // Below the FHIR base what takes too long ends in an OperationOutcome, so that surface has its own clock.
         let others = oauth::router(self.oauth.clone()).merge(health).layer(timeout);
         Router::new()
-            .merge(rest::router(RestState::new("/fhir", self.engine.clone(), self.keys.clone())))
+            .merge(rest::router(RestState::new("/fhir", self.engine.clone(), self.keys.clone(), self.walls)))
             .merge(others)
             .layer(CatchPanicLayer::new())
             .layer(TraceLayer::new_for_http().make_span_with(span))

@@ -4,9 +4,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::Walls;
 use crate::{
     smart::scope::ScopeSet,
-    store::{self, client::Role},
+    store::{self, Wall, client::Role},
 };
 
 /// The launch that a token belongs to.
@@ -43,6 +44,8 @@ pub struct Caller {
     pub launch: Option<LaunchContext>,
     /// `X-Request-Id` of this request.
     pub request_id: Option<String>,
+    /// What stands between this caller and others.
+    pub walls: Walls,
 }
 
 impl Caller {
@@ -78,6 +81,18 @@ impl Caller {
             scopes: ScopeSet::parse(scope),
             launch,
             request_id: None,
+            walls: Walls::default(),
         }))
+    }
+
+    /// What Postgres shows this caller: told by who it is, not by what it is permitted.
+    pub fn wall(&self) -> Wall {
+        match (&self.launch, self.role) {
+            _ if self.walls.database_is_down() => Wall::All,
+            (Some(launch), _) => Wall::Launch { tenant: launch.tenant, context: launch.id },
+            (None, Role::Poc) => Wall::Poc { tenant: self.tenant, client: self.client_id.clone() },
+            (None, Role::Service) => Wall::Service,
+            (None, Role::App) => Wall::Shared,
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 pub mod caller;
 pub mod permit;
+pub mod walls;
 
 pub use caller::{Caller, LaunchContext};
 pub use permit::{Act, Denied, Permit, authorize};
+pub use walls::Walls;

@@ -10,7 +10,7 @@ use crate::{
         resource::Resource,
     },
     smart::scope::{Letter, Level},
-    store::{client::Role, resource::Visible},
+    store::{Wall, client::Role, resource::Visible},
 };
 
 /// What a caller wants to do.
@@ -40,6 +40,7 @@ pub struct Denied(pub Outcome);
 #[derive(Clone, Debug)]
 pub struct Permit {
     visible: Visible,
+    wall: Wall,
     patient: Option<String>,
     owner: Owner,
 }
@@ -59,6 +60,11 @@ impl Permit {
     /// The rows that may be looked at.
     pub const fn visible(&self) -> &Visible {
         &self.visible
+    }
+
+    /// Behind which wall to look at them: the caller's own, which no decision made here moves.
+    pub const fn wall(&self) -> &Wall {
+        &self.wall
     }
 
     /// To whom a resource created under this permit belongs.
@@ -167,8 +173,10 @@ fn permit(caller: &Caller, patient: Option<String>) -> Permit {
     let seen_as_poc = if caller.launch.is_some() { None } else { poc_client.clone() };
     // An app outside a launch owns nothing and may change nothing: no row has this tenant.
     let tenant = if caller.role == Role::App && caller.launch.is_none() { -1 } else { tenant };
+    let visible = Visible::of(tenant, context, seen_as_poc);
     Permit {
-        visible: Visible { tenant, context, poc_client: seen_as_poc },
+        visible: if caller.walls.code_is_down() { visible.everything() } else { visible },
+        wall: caller.wall(),
         patient,
         owner: Owner { tenant, context, poc_client },
     }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, RowLevelSecurity};
 use crate::embedded::Embedded;
 use crate::store;
 
@@ -56,7 +56,11 @@ async fn open_waiting(mut config: Config, patience: Duration) -> Result<Opened> 
         }
     };
     migrate(&options, &config.database).await?;
-    let pool = store::pool(options, &limits(&config.database));
+    let limits = limits(&config.database);
+    let pool = match config.database.row_level_security {
+        RowLevelSecurity::Require => store::pool(options, &limits),
+        RowLevelSecurity::Off => store::owner_pool(options, &limits),
+    };
     Ok(Opened { config, pool, embedded })
 }
 
@@ -82,12 +86,15 @@ fn limits(database: &config::Database) -> store::PoolLimits {
 /// Without a limit on the time of a statement: a migration may be long, and another replica's longer.
 async fn migrate(options: &PgConnectOptions, database: &config::Database) -> Result<()> {
     let unlimited = store::PoolLimits { max_connections: 1, statement_timeout: Duration::ZERO, ..limits(database) };
-    let pool = store::pool(options.clone(), &unlimited);
+    let pool = store::owner_pool(options.clone(), &unlimited);
     let version = store::provision::version(&pool).await.context("the database cannot be reached")?;
     if version < OLDEST {
         bail!("the database is Postgres {}; 14 is the oldest that will do", version / 10_000);
     }
     store::migrate(&pool).await.context("the database schema cannot be brought up to date")?;
+    if database.row_level_security == RowLevelSecurity::Require {
+        store::wall::raise(&pool).await?;
+    }
     pool.close().await;
     Ok(())
 }

@@ -96,6 +96,18 @@ pub struct Database {
     /// The longest one statement may run.
     #[serde(with = "humantime_serde")]
     pub statement_timeout: Duration,
+    /// Whether the server starts where Postgres does not keep callers apart.
+    pub row_level_security: RowLevelSecurity,
+}
+
+/// Whether Postgres must keep callers apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowLevelSecurity {
+    /// It must; otherwise there is no start.
+    Require,
+    /// Whatever role connects.
+    Off,
 }
 
 /// The embedded Postgres.

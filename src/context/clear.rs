@@ -23,7 +23,7 @@ use crate::{
     },
     id,
     interaction::{Engine, Failure, write},
-    store::{self, Tx, audit, context::ContextRow, grant, intent, resource},
+    store::{self, Tx, Wall, audit, context::ContextRow, grant, intent, resource},
 };
 
 /// Clears the context named by the request's `launchID` and returns the answer's JSON text. The permit is the proof
@@ -39,7 +39,7 @@ pub async fn clear(engine: &Engine, caller: &Caller, _: &Permit, request: &Resou
 
 async fn clear_once(engine: &Engine, caller: &Caller, launch_id: &str) -> Result<String, Failure> {
     let now = engine.now();
-    let mut tx = store::begin(&engine.pool).await?;
+    let mut tx = store::begin_behind(&engine.pool, &Wall::All).await?;
     let context = store::context::lock_for_clear(&mut tx, &id::token_digest(launch_id)).await?;
     let Some(context) = context.filter(|context| context.poc_client == caller.client_id) else {
         return Err(Failure::NotFound);

@@ -4,7 +4,7 @@
 use super::clear;
 use crate::{
     interaction::{Engine, Failure, write},
-    store::{self, context, idempotency, intent},
+    store::{self, Wall, context, idempotency, intent},
 };
 
 /// Clears every context whose time is up, one transaction each, and forgets what is kept no longer. Returns how many
@@ -23,7 +23,7 @@ pub async fn sweep(engine: &Engine) -> Result<usize, Failure> {
 
 async fn clear_oldest(engine: &Engine) -> Result<bool, Failure> {
     let now = engine.now();
-    let mut tx = store::begin(&engine.pool).await?;
+    let mut tx = store::begin_behind(&engine.pool, &Wall::All).await?;
     // Locked rows are skipped: another replica, or a $clear-context, has them.
     let Some(id) = context::expired(&mut tx, now, 1).await?.pop() else { return Ok(false) };
     let Some(context) = context::find(tx.conn(), id).await? else { return Ok(false) };

@@ -127,7 +127,7 @@ async fn attempt(
 ) -> Result<Option<String>, Failure> {
     let now = engine.now();
     let context_id = id::new_uuid();
-    let mut tx = store::begin(&engine.pool).await?;
+    let mut tx = store::begin_behind(&engine.pool, permit.wall()).await?;
     let mut issues = Vec::new();
     let links = rules::check(&mut tx, engine, permit, input, &mut issues).await?;
     unprocessable(std::mem::take(&mut issues))?;
@@ -137,7 +137,11 @@ async fn attempt(
         .iter()
         .map(|entry| Planned {
             permit: owned.clone(),
-            op: Op::Create { resource: entry.resource.clone(), condition: entry.condition.clone(), only_new: false },
+            op: Op::Create {
+                resource: entry.resource.clone(),
+                condition: entry.condition.clone().map(Box::new),
+                only_new: false,
+            },
             full_url: Some(entry.full_url.clone()),
             at: Some(entry.at.clone()),
             lookups: entry.lookups.clone(),

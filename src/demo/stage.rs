@@ -68,8 +68,12 @@ impl Stage {
         } else {
             embedded.ensure_database(DATABASE).await?
         };
-        let pool = store::pool(database, &(&config.database).into());
-        store::migrate(&pool).await?;
+        let limits = (&config.database).into();
+        let owner = store::owner_pool(database.clone(), &limits);
+        store::migrate(&owner).await?;
+        store::wall::raise(&owner).await?;
+        owner.close().await;
+        let pool = store::pool(database, &limits);
         register::register(&pool, &credentials, &addresses.app, clock.now()).await?;
 
         let http = Http::new(options.verbose)?;

@@ -12,6 +12,7 @@ pub mod path;
 pub mod reference;
 pub mod resource;
 pub mod search;
+pub mod subset;
 pub mod tree;
 pub mod types;
 pub mod validate;

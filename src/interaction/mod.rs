@@ -32,6 +32,7 @@ use crate::{
     fhir::{json::Limits, search::Parameters, validate::Validator},
     outbound,
     secret::Sealer,
+    store::{self, Reader, Wall},
 };
 
 /// What interactions work with. Cloning shares it.
@@ -40,6 +41,7 @@ pub struct Engine(Arc<Parts>);
 
 /// The parts of an [`Engine`].
 pub struct Parts {
+    /// Shows no resource by itself: see [`Engine::reader`].
     pub pool: PgPool,
     pub clock: SharedClock,
     pub sealer: Arc<Sealer>,
@@ -81,6 +83,11 @@ impl Engine {
     /// Now.
     pub fn now(&self) -> OffsetDateTime {
         self.clock.now()
+    }
+
+    /// A connection to read resources behind `wall`.
+    pub async fn reader(&self, wall: &Wall) -> store::Result<Reader> {
+        store::read(&self.pool, wall).await
     }
 
     /// What a request's document may cost.

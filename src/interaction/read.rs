@@ -12,13 +12,18 @@ use sqlx::PgConnection;
 use super::{Engine, Failure, Stored, subscription::show::View};
 use crate::{
     access::Permit,
-    fhir::resource::Resource,
+    fhir::{
+        outcome::IssueType,
+        resource::Resource,
+        search::Summary,
+        subset::{Keep, subset},
+    },
     store::resource::{self as store, Current},
 };
 
 /// The current version.
 pub async fn read(engine: &Engine, permit: &Permit, kind: &str, id: &str) -> Result<Stored, Failure> {
-    let mut conn = engine.pool.acquire().await?;
+    let mut conn = engine.reader(permit.wall()).await?;
     let row = visible(engine, &mut conn, permit, kind, id).await?;
     let body = row.body.ok_or(Failure::Gone)?;
     let body = View::of(&mut conn, engine, permit, kind, id).await?.body(row.version, body);
@@ -27,7 +32,7 @@ pub async fn read(engine: &Engine, permit: &Permit, kind: &str, id: &str) -> Res
 
 /// One version.
 pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, version: &str) -> Result<Stored, Failure> {
-    let mut conn = engine.pool.acquire().await?;
+    let mut conn = engine.reader(permit.wall()).await?;
     let row = visible(engine, &mut conn, permit, kind, id).await?;
     if row.purged {
         return Err(Failure::Gone);
@@ -46,6 +51,30 @@ pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, versi
     }
     let body = View::of(&mut conn, engine, permit, kind, id).await?.body(version, body);
     Ok(Stored { kind: row.r#type, id: row.id, version, updated, body })
+}
+
+/// What `_summary` and `_elements` of a read leave of a version (FHIR R4 http.html#read).
+pub fn part(engine: &Engine, mut stored: Stored, query: &[(String, String)]) -> Result<Stored, Failure> {
+    let mut summary = None;
+    let mut elements = Vec::new();
+    for (name, value) in query {
+        match name.as_str() {
+            "_summary" => {
+                let known = Summary::named(value).filter(|known| *known != Summary::Count);
+                let text = "_summary of a read is true, text, data or false";
+                summary = Some(known.ok_or_else(|| Failure::bad_request(IssueType::Value, text))?);
+            }
+            "_elements" => {
+                let names = value.split(',').map(str::trim).filter(|name| !name.is_empty());
+                elements.extend(names.map(ToOwned::to_owned));
+            }
+            _ => {}
+        }
+    }
+    if let Some(keep) = Keep::asked(summary, &elements) {
+        stored.body = subset(&parsed(engine, &stored.body)?, &keep);
+    }
+    Ok(stored)
 }
 
 /// The row, if this caller may see it: the one gate of read, vread and history.

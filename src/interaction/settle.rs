@@ -56,7 +56,7 @@ pub enum Ask {
 #[derive(Clone, Debug)]
 pub enum Target {
     Id(String),
-    Condition(Condition),
+    Condition(Box<Condition>),
 }
 
 /// A write with its leave, and where it stands in the request.
@@ -129,27 +129,29 @@ async fn settle(engine: &Engine, caller: &Caller, permit: &Permit, ask: &Ask) ->
     match ask {
         Ask::Plain(op) => Ok((op.clone(), Vec::new())),
         Ask::Update { condition, resource, if_match } => {
-            let op = match only(engine, condition).await? {
+            let op = match only(engine, caller, condition).await? {
                 Some(row) => of_the_match(resource, row, *if_match)?,
                 None => of_nothing(caller, condition, resource, *if_match)?,
             };
             Ok((op, Vec::new()))
         }
         Ask::Delete { condition, kind, if_match } => {
-            let Some(row) = only(engine, condition).await? else {
+            let Some(row) = only(engine, caller, condition).await? else {
                 return if if_match.is_some() { Err(nothing_to_match()) } else { Ok((Op::Nothing, Vec::new())) };
             };
             check_version(row.version, *if_match)?;
             let expected = Some(Expected::Seen(row.version));
             Ok((Op::Delete { kind: kind.clone(), id: row.id, expected }, Vec::new()))
         }
-        Ask::Patch { kind, target, patch, if_match } => patched(engine, permit, kind, target, patch, *if_match).await,
+        Ask::Patch { kind, target, patch, if_match } => {
+            patched(engine, caller, permit, kind, target, patch, *if_match).await
+        }
     }
 }
 
 /// The only match, or none.
-async fn only(engine: &Engine, condition: &Condition) -> Result<Option<Current>, Failure> {
-    let mut conn = engine.pool.acquire().await?;
+async fn only(engine: &Engine, caller: &Caller, condition: &Condition) -> Result<Option<Current>, Failure> {
+    let mut conn = engine.reader(&caller.wall()).await?;
     let mut matches = condition.matches(&mut conn, engine).await?;
     if matches.len() > 1 {
         let text = "the condition matches several resources";
@@ -182,13 +184,14 @@ fn of_nothing(
         None => {
             // It creates, so it needs leave to.
             authorize(caller, Act::Create { kind: resource.type_name(), conditional: true })?;
-            Ok(Op::Create { resource: resource.clone(), condition: Some(condition.clone()), only_new: true })
+            Ok(Op::Create { resource: resource.clone(), condition: Some(Box::new(condition.clone())), only_new: true })
         }
     }
 }
 
 async fn patched(
     engine: &Engine,
+    caller: &Caller,
     permit: &Permit,
     kind: &str,
     target: &Target,
@@ -196,9 +199,9 @@ async fn patched(
     if_match: Option<i64>,
 ) -> Result<(Op, Vec<Issue>), Failure> {
     let row = match target {
-        Target::Condition(condition) => only(engine, condition).await?.ok_or(Failure::NotFound)?,
+        Target::Condition(condition) => only(engine, caller, condition).await?.ok_or(Failure::NotFound)?,
         Target::Id(id) => {
-            let mut conn = engine.pool.acquire().await?;
+            let mut conn = engine.reader(permit.wall()).await?;
             read::visible(engine, &mut conn, permit, kind, id).await?
         }
     };

@@ -11,7 +11,7 @@ use super::{
     body::{FhirBody, PatchBody},
     caller::Authenticated,
     error::RestError,
-    extract::Path,
+    extract::{Parameters, Path, Query},
     preference::Preference,
     reply,
     unchanged::unless_changed,
@@ -33,10 +33,12 @@ pub async fn read(
     State(state): State<RestState>,
     Authenticated(caller): Authenticated,
     Path((kind, id)): Path<(String, String)>,
+    Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, RestError> {
     let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
     let stored = read::read(&state.engine, &permit, &kind, &id).await?;
+    let stored = read::part(&state.engine, stored, &query)?;
     Ok(unless_changed(&headers, reply::version(stored)))
 }
 
@@ -45,10 +47,12 @@ pub async fn vread(
     State(state): State<RestState>,
     Authenticated(caller): Authenticated,
     Path((kind, id, version)): Path<(String, String, String)>,
+    Query(query): Query<Parameters>,
     headers: HeaderMap,
 ) -> Result<Response, RestError> {
     let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
     let stored = read::vread(&state.engine, &permit, &kind, &id, &version).await?;
+    let stored = read::part(&state.engine, stored, &query)?;
     Ok(unless_changed(&headers, reply::version(stored)))
 }
 

@@ -3,6 +3,7 @@
 mod body;
 mod caller;
 mod error;
+mod everything;
 mod extract;
 mod gate;
 mod history;
@@ -23,13 +24,14 @@ use std::sync::Arc;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{interaction::Engine, token::key_set::KeySet, web::cors};
+use crate::{access::Walls, interaction::Engine, token::key_set::KeySet, web::cors};
 
 /// What the FHIR routes work with.
 #[derive(Clone)]
 pub struct RestState {
     engine: Engine,
     keys: Arc<KeySet>,
+    walls: Walls,
     /// The path of the FHIR base, such as `/fhir`.
     path: &'static str,
     /// Built once: it changes only with the program and its configuration.
@@ -38,9 +40,9 @@ pub struct RestState {
 
 impl RestState {
     /// Puts the parts together. `path` is that of the FHIR base, without a slash at the end.
-    pub fn new(path: &'static str, engine: Engine, keys: Arc<KeySet>) -> Self {
+    pub fn new(path: &'static str, engine: Engine, keys: Arc<KeySet>, walls: Walls) -> Self {
         let metadata = Arc::new(metadata::Metadata::build(&engine));
-        Self { engine, keys, path, metadata }
+        Self { engine, keys, walls, path, metadata }
     }
 }
 

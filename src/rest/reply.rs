@@ -18,9 +18,8 @@ use crate::{
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// A FHIR document. What the client cannot read as JSON becomes XML on its way out: see [`super::negotiate`].
-pub fn json(status: StatusCode, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(Format::Json.media_type()))], Body::from(text))
-        .into_response()
+pub fn json(status: StatusCode, text: impl Into<Body>) -> Response {
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(Format::Json.media_type()))], text.into()).into_response()
 }
 
 /// An OperationOutcome.

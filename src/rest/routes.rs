@@ -12,7 +12,7 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{RestState, error, history, instance, kind, metadata, operation, search, system};
+use super::{RestState, error, everything, history, instance, kind, metadata, operation, search, system};
 
 /// Everything below the FHIR base.
 #[rustfmt::skip]
@@ -60,6 +60,10 @@ pub fn table() -> Vec<Route> {
         delete("/{kind}/{id}", instance::delete).is(Type("delete")),
         get("/{kind}/{id}/_history", history::of_instance).is(Type("history-instance")),
         get("/{kind}/{id}/_history/{version}", instance::vread).is(Type("vread")),
+        get("/Patient/{id}/$everything", everything::everything).is(EVERYTHING),
+        get("/{kind}/{id}/$meta", everything::meta).is(META),
+        post("/{kind}/{id}/$meta-add", everything::meta_add).is(META_ADD),
+        post("/{kind}/{id}/$meta-delete", everything::meta_delete).is(META_DELETE),
         get("/{kind}/{id}/$validate", operation::validate_stored),
         post("/{kind}/{id}/$validate", operation::validate_instance).is(VALIDATE),
         get("/Subscription/{id}/$status", operation::status),
@@ -77,6 +81,11 @@ const SET_CONTEXT: Claim =
 const CLEAR_CONTEXT: Claim =
     SystemOperation("clear-context", "http://fhir.infoway-inforoute.ca/io/HALO/OperationDefinition/clear-context");
 const VALIDATE: Claim = Operation("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate");
+const EVERYTHING: Claim =
+    OperationOf("Patient", "everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything");
+const META: Claim = Operation("meta", "http://hl7.org/fhir/OperationDefinition/Resource-meta");
+const META_ADD: Claim = Operation("meta-add", "http://hl7.org/fhir/OperationDefinition/Resource-meta-add");
+const META_DELETE: Claim = Operation("meta-delete", "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete");
 const STATUS: Claim = OperationOf(
     "Subscription",
     "status",

@@ -1,8 +1,8 @@
 //! Histories: the versions of one resource, of a type, of everything, in the order in which they were made.
 //!
 //! A listing over types is made of branches, each with an index of its own and cut to a page before they are put
-//! together: the shared data by time; of a PoC's data what it holds, by time; of a launch's, which is little, every
-//! version. Purged resources are in none of them. Pages are cut by the last row shown, never by counting.
+//! together: the shared data and what a PoC holds by time; of what a launch holds, which is little, every version. Purged
+//! resources are in none of them. Pages are cut by the last row shown, never by counting.
 
 use serde::{Deserialize, Serialize};
 use sqlx::{Arguments, AssertSqlSafe, PgConnection, postgres::PgArguments};
@@ -103,46 +103,45 @@ pub async fn of_types(
     window: &Window,
 ) -> Result<Vec<Version>> {
     let kinds = if types.len() == 1 { "x.type = ($2::text[])[1]" } else { "x.type = any($2)" };
+    let holder = visible.context.map(|context| context.to_string()).or_else(|| visible.poc_client.clone());
+    let from = match (&window.only, visible.context) {
+        (Some(_), _) => of_few(&format!("{} and {kinds}", listed(visible)), window),
+        (None, _) if visible.is_everything() => {
+            of_few(&format!("select x.tenant, x.type, x.id from resource x where not x.purged and {kinds}"), window)
+        }
+        (None, Some(_)) => {
+            format!("{} union all ({})", by_time(kinds, false, window), of_few(&held_by_a_launch(kinds), window))
+        }
+        (None, None) => by_time(kinds, visible.poc_client.is_some(), window),
+    };
+    let sql = page(&from, &order("v", window));
+    let arguments = arguments(visible.tenant, types, holder.as_deref(), window)?;
+    Ok(sqlx::query_as_with(sql, arguments).fetch_all(conn).await?)
+}
+
+/// A page of the shared data, and one of what a PoC holds, by the indexes on time.
+fn by_time(kinds: &str, of_a_poc: bool, window: &Window) -> String {
+    let order = order("x", window);
     let cut = |table: &Table, whose: &str| {
-        let (and, order) = (window.and(table, AMONG_ALL), order("x", window));
+        let and = window.and(table, AMONG_ALL);
         format!(
             "(select {COLUMNS} from {} x where {kinds} and {whose} and {and} order by {order} limit $4)",
             table.name
         )
     };
     let mut branches = vec![cut(&CURRENT, "x.tenant = 0"), cut(&SUPERSEDED, "x.tenant = 0")];
-    let holder = if let Some(context) = visible.context {
-        branches.push(format!("({})", of_a_launch(kinds, window)));
-        Some(context.to_string())
-    } else {
-        if visible.poc_client.is_some() {
-            branches.push(cut(&CURRENT, "x.tenant = $1 and $1 <> 0 and x.poc_client = $3 and not x.purged"));
-            // The offset keeps the order of the outer index: each row is asked for its holder on its own.
-            let held = "x.tenant = $1 and $1 <> 0 and exists (select 1 from resource r where r.tenant = x.tenant
-                and r.type = x.type and r.id = x.id and r.poc_client = $3 and not r.purged offset 0)";
-            branches.push(cut(&SUPERSEDED, held));
-        }
-        visible.poc_client.clone()
-    };
-    let sql = page(&branches.join(" union all "), &order("v", window));
-    let arguments = arguments(visible.tenant, types, holder.as_deref(), window)?;
-    Ok(sqlx::query_as_with(sql, arguments).fetch_all(conn).await?)
+    if of_a_poc {
+        branches.push(cut(&CURRENT, "x.tenant = $1 and $1 <> 0 and x.poc_client = $3 and not x.purged"));
+        // The offset keeps the order of the outer index: each row is asked for its holder on its own.
+        let held = "x.tenant = $1 and $1 <> 0 and exists (select 1 from resource r where r.tenant = x.tenant
+            and r.type = x.type and r.id = x.id and r.poc_client = $3 and not r.purged offset 0)";
+        branches.push(cut(&SUPERSEDED, held));
+    }
+    branches.join(" union all ")
 }
 
-/// Every version of one resource.
-fn of_one(window: &Window) -> String {
-    let from = |table: &Table| {
-        let and = window.and(table, "x.version");
-        format!(
-            "select {COLUMNS} from {} x where x.tenant = $1 and x.type = ($2::text[])[1] and x.id = $3 and {and}",
-            table.name
-        )
-    };
-    format!("{} union all {}", from(&CURRENT), from(&SUPERSEDED))
-}
-
-/// Every version of what a launch holds or links: few resources, each looked up by its key.
-fn of_a_launch(kinds: &str, window: &Window) -> String {
+/// Every version of few resources, each looked up by its key.
+fn of_few(resources: &str, window: &Window) -> String {
     let versions = |table: &Table| {
         let and = window.and(table, AMONG_ALL);
         format!(
@@ -151,18 +150,54 @@ fn of_a_launch(kinds: &str, window: &Window) -> String {
             table.name
         )
     };
+    format!("with h as materialized ({resources}) {} union all {}", versions(&CURRENT), versions(&SUPERSEDED))
+}
+
+/// What a launch holds or links.
+fn held_by_a_launch(kinds: &str) -> String {
     format!(
-        "with h as materialized (
-           select x.tenant, x.type, x.id from resource x
-           where x.context = $3::uuid and x.tenant = $1 and $1 <> 0 and not x.purged and {kinds}
-           union
-           select x.tenant, x.type, x.id from context_link l
-           join resource x on x.tenant = l.tenant and x.type = l.type and x.id = l.id
-           where l.context = $3::uuid and x.tenant = $1 and $1 <> 0 and not x.purged and {kinds})
-         {} union all {}",
-        versions(&CURRENT),
-        versions(&SUPERSEDED)
+        "select x.tenant, x.type, x.id from resource x
+         where x.context = $3::uuid and x.tenant = $1 and $1 <> 0 and not x.purged and {kinds}
+         union
+         select x.tenant, x.type, x.id from context_link l
+         join resource x on x.tenant = l.tenant and x.type = l.type and x.id = l.id
+         where l.context = $3::uuid and x.tenant = $1 and $1 <> 0 and not x.purged and {kinds}"
     )
+}
+
+/// The visible ones of the resources that a window is limited to.
+fn listed(visible: &Visible) -> String {
+    let held = match (visible.context, &visible.poc_client) {
+        (Some(_), _) => {
+            "x.context = $3::uuid or exists (select 1 from context_link l
+               where l.context = $3::uuid and l.tenant = x.tenant and l.type = x.type and l.id = x.id)"
+        }
+        (None, Some(_)) => "x.poc_client = $3",
+        (None, None) => "false",
+    };
+    let seen = if visible.is_everything() {
+        "true".to_owned()
+    } else {
+        format!("x.tenant in (0, $1) and (x.tenant = 0 or {held})")
+    };
+    format!(
+        "select x.tenant, x.type, x.id from unnest($13::text[]) o
+         join resource x on x.type = split_part(o, '/', 1) and x.id = split_part(o, '/', 2)
+         where not x.purged and {seen}"
+    )
+}
+
+/// Every version of one resource.
+fn of_one(window: &Window) -> String {
+    let from = |table: &Table| {
+        let and = window.and(table, "x.version");
+        format!(
+            "select {COLUMNS} from {} x where x.tenant = $1 and x.type = ($2::text[])[1] and x.id = $3
+               and ($13::text[] is null or x.type || '/' || x.id = any($13)) and {and}",
+            table.name
+        )
+    };
+    format!("{} union all {}", from(&CURRENT), from(&SUPERSEDED))
 }
 
 /// Where versions are stored, and until when one of its rows `x` was current.
@@ -203,9 +238,6 @@ impl Window {
         if self.at.is_some() {
             // A delete is no state that lasts.
             and += &format!(" and case when x.body is null then x.updated >= $12 else {} > $12 end", table.until);
-        }
-        if self.only.is_some() {
-            and += " and x.type || '/' || x.id = any($13)";
         }
         and
     }

@@ -1,6 +1,7 @@
 //! The only SQL of this program: one file per table family, statements as constants, row structs, no policy.
 //!
-//! Reads take `&mut PgConnection`, writes `&mut Tx`; `now` is an argument.
+//! Reads take `&mut PgConnection`, writes `&mut Tx`; `now` is an argument. Resources are seen by [`read`] and
+//! [`begin_behind`] only, which say behind which [`Wall`].
 
 pub mod audit;
 pub mod client;
@@ -17,14 +18,19 @@ pub mod provision;
 pub mod resource;
 pub mod search;
 pub mod subscription;
+mod transaction;
 pub mod user;
+pub mod wall;
 
 use std::time::Duration;
 
 use sqlx::{
-    PgConnection, PgPool, Postgres, Transaction,
+    PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+
+pub use transaction::{Reader, Tx, begin, begin_behind, read};
+pub use wall::Wall;
 
 /// The database could not do what was asked. Internal: logged once, never sent to a client.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +41,17 @@ pub enum Error {
     /// The migrations could not be applied.
     #[error(transparent)]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// See [`wall::raise`].
+    #[error(
+        "row-level security would not hold: the database role {role} bypasses it ({reason}); connect as an ordinary role, \
+         let {role} create roles, or set database.row_level_security to \"off\""
+    )]
+    NoWall {
+        /// The connecting role.
+        role: String,
+        /// What stood against another one.
+        reason: String,
+    },
 }
 
 impl Error {
@@ -66,26 +83,6 @@ impl Error {
 /// The result of every store function.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// A begun transaction. Dropped without [`Tx::commit`], it is rolled back.
-pub struct Tx(Transaction<'static, Postgres>);
-
-impl Tx {
-    /// The connection, for statements of this transaction.
-    pub fn conn(&mut self) -> &mut PgConnection {
-        &mut self.0
-    }
-
-    /// Makes everything of this transaction durable.
-    pub async fn commit(self) -> Result<()> {
-        Ok(self.0.commit().await?)
-    }
-}
-
-/// Begins a transaction.
-pub async fn begin(pool: &PgPool) -> Result<Tx> {
-    Ok(Tx(pool.begin().await?))
-}
-
 /// How many connections, and how long things may take.
 pub struct PoolLimits {
     /// Connections at most.
@@ -106,13 +103,20 @@ impl From<&crate::config::Database> for PoolLimits {
     }
 }
 
-/// A pool on `options`. Connects lazily, so that a start does not depend on the order of processes.
+/// A pool on `options`, all of whose connections stand behind the wall (see [`wall`]). Connects lazily, so that a start
+/// does not depend on the order of processes.
 pub fn pool(options: PgConnectOptions, limits: &PoolLimits) -> PgPool {
-    let statement_timeout = limits.statement_timeout.as_millis().to_string();
-    let options = options
-        .options([("statement_timeout", statement_timeout.as_str()), ("timezone", "UTC"), ("jit", "off")])
-        .application_name("sofa")
-        .statement_cache_capacity(500);
+    pool_options(limits)
+        .after_connect(|conn, _| Box::pin(wall::enter(conn)))
+        .connect_lazy_with(connect_options(options, limits))
+}
+
+/// A pool whose connections act as the role that connects: for the schema.
+pub fn owner_pool(options: PgConnectOptions, limits: &PoolLimits) -> PgPool {
+    pool_options(limits).connect_lazy_with(connect_options(options, limits))
+}
+
+fn pool_options(limits: &PoolLimits) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(limits.max_connections)
         .min_connections(1)
@@ -120,13 +124,20 @@ pub fn pool(options: PgConnectOptions, limits: &PoolLimits) -> PgPool {
         // Costs a round trip per use; a connection that died shows itself as a transient error.
         .test_before_acquire(false)
         .max_lifetime(Duration::from_secs(30 * 60))
-        .connect_lazy_with(options)
+}
+
+fn connect_options(options: PgConnectOptions, limits: &PoolLimits) -> PgConnectOptions {
+    let statement_timeout = limits.statement_timeout.as_millis().to_string();
+    options
+        .options([("statement_timeout", statement_timeout.as_str()), ("timezone", "UTC"), ("jit", "off")])
+        .application_name("sofa")
+        .statement_cache_capacity(500)
 }
 
 /// The migrations, embedded: forward-only, applied under an advisory lock.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Brings the schema up to date.
+/// Brings the schema up to date, as the role that connects ([`owner_pool`]).
 pub async fn migrate(pool: &PgPool) -> Result<()> {
     Ok(MIGRATIONS.run(pool).await?)
 }

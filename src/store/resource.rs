@@ -1,6 +1,8 @@
 //! Resources: current versions, superseded versions, search values, and what a caller may see of them.
 
-use sqlx::PgConnection;
+use std::sync::LazyLock;
+
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqlStr};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -18,6 +20,9 @@ pub struct Visible {
     pub context: Option<Uuid>,
     /// What this PoC's contexts hold, and what it keeps itself.
     pub poc_client: Option<String>,
+    /// This wall was taken down; see [`Visible::everything`].
+    #[cfg(debug_assertions)]
+    everything: bool,
 }
 
 macro_rules! visible {
@@ -26,6 +31,39 @@ macro_rules! visible {
            or exists (select 1 from context_link l
                       where l.context = $2 and l.tenant = r.tenant and l.type = r.type and l.id = r.id))"
     };
+}
+
+impl Visible {
+    /// What is shared, and of this tenant what the context or PoC holds.
+    pub fn of(tenant: i64, context: Option<Uuid>, poc_client: Option<String>) -> Self {
+        let mut visible = Self::default();
+        (visible.tenant, visible.context, visible.poc_client) = (tenant, context, poc_client);
+        visible
+    }
+
+    /// Every row there is: for tests that see the other wall hold ([`super::wall`]). A release build has none of it.
+    #[must_use]
+    pub fn everything(mut self) -> Self {
+        #[cfg(debug_assertions)]
+        (self.everything = true);
+        self
+    }
+
+    /// Whether every row is visible.
+    pub(super) const fn is_everything(&self) -> bool {
+        #[cfg(debug_assertions)]
+        return self.everything;
+        #[cfg(not(debug_assertions))]
+        return false;
+    }
+
+    /// `statement`, in which `visible!` stands.
+    fn limits(&self, statement: &'static str) -> SqlStr {
+        if self.is_everything() {
+            return AssertSqlSafe(statement.replace(visible!(), "true")).into_sql_str();
+        }
+        statement.into_sql_str()
+    }
 }
 
 const CURRENT: &str = concat!(
@@ -45,75 +83,57 @@ const HISTORY: &str = "select version, updated, method, body from resource_histo
   order by version desc limit $5";
 const HISTORY_VERSION: &str = "select version, updated, method, body from resource_history
   where tenant = $1 and type = $2 and id = $3 and version = $4";
-const TAKEN: &str = "select 1 from resource where tenant = $1 and type = $2 and id = $3";
+const TAKEN: &str = "select resource_is_taken($1, $2, $3)";
 
-// One statement, one round trip: the old version moves to history, the new one takes its place if (and only if) it
-// follows the stored one, the index rows are replaced, the audit rows are written. All parts see the same snapshot, so the
-// rows that are deleted are never those that are inserted.
-macro_rules! put {
-    ($before:literal, $on_conflict:literal) => {
-        concat!(
-            "with incoming as (
+/// One statement, one round trip: the new version takes its place, its index rows and the audit rows are written. All
+/// parts see the same snapshot. `before` is done with what stands there already; the index rows are bound from $12 on.
+fn put_statement(before: &str, on_conflict: &str) -> String {
+    format!(
+        "with incoming as (
     select * from unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::text[], $7::uuid[],
       $8::text[], $9::text[], $10::text[], $11::text[]) with ordinality
-      as i (tenant, type, id, version, updated, method, context, poc_client, body, narrative, content, ord)),",
-            $before,
-            "
+      as i (tenant, type, id, version, updated, method, context, poc_client, body, narrative, content, ord)),
+  {before}
   stored as (insert into resource as r (tenant, type, id, version, updated, method, context, poc_client, body)
     select tenant, type, id, version, updated, method, context, poc_client, body from incoming
-    on conflict (tenant, type, id) do ",
-            $on_conflict,
-            "
+    on conflict (tenant, type, id) do {on_conflict}
     returning r.tenant, r.type, r.id, r.key),
   placed as (select i.ord, s.tenant, s.key, i.narrative, i.content from stored s join incoming i using (tenant, type, id)),
-  tokens as (insert into search_token (tenant, key, slot, digest, sort)
-    select p.tenant, p.key, v.slot, v.digest, v.sort
-    from unnest($12::bigint[], $13::smallint[], $14::uuid[], $15::text[]) as v (ord, slot, digest, sort)
-    join placed p using (ord)),
-  strings as (insert into search_string (tenant, key, slot, parameter, folded, exact, is_least, is_greatest)
-    select p.tenant, p.key, v.slot, v.parameter, v.folded, v.exact, v.is_least, v.is_greatest
-    from unnest($16::bigint[], $17::smallint[], $18::int[], $19::text[], $20::text[], $21::boolean[], $22::boolean[])
-      as v (ord, slot, parameter, folded, exact, is_least, is_greatest) join placed p using (ord)),
-  times as (insert into search_time (tenant, key, slot, parameter, low, high, is_least, is_greatest)
-    select p.tenant, p.key, v.slot, v.parameter, v.low, v.high, v.is_least, v.is_greatest
-    from unnest($23::bigint[], $24::smallint[], $25::int[], $26::bigint[], $27::bigint[], $28::boolean[], $29::boolean[])
-      as v (ord, slot, parameter, low, high, is_least, is_greatest) join placed p using (ord)),
-  quantities as (insert into search_quantity
-      (tenant, key, slot, parameter, low, high, system, code, unit, is_least, is_greatest)
-    select p.tenant, p.key, v.slot, v.parameter, coalesce(v.low::numeric, '-infinity'), coalesce(v.high::numeric, 'infinity'),
-      v.system, v.code, v.unit, v.is_least, v.is_greatest
-    from unnest($30::bigint[], $31::smallint[], $32::int[], $33::text[], $34::text[], $35::text[], $36::text[], $37::text[],
-      $38::boolean[], $39::boolean[])
-      as v (ord, slot, parameter, low, high, system, code, unit, is_least, is_greatest) join placed p using (ord)),
-  refs as (insert into search_reference (tenant, key, slot, parameter, target_type, target_id)
-    select p.tenant, p.key, v.slot, v.parameter, v.target_type, v.target_id
-    from unnest($40::bigint[], $41::smallint[], $42::int[], $43::text[], $44::text[])
-      as v (ord, slot, parameter, target_type, target_id) join placed p using (ord)),
-  texts as (insert into search_text (tenant, key, narrative, content)
-    select tenant, key, to_tsvector('simple', narrative), to_tsvector('simple', content) from placed
-    where narrative <> '' or content <> ''),
+  {inserts},
   audited as (insert into audit (at, action, outcome, client_id, user_id, context, tenant, target, request_id)
     select $45, a.action, 'success', $46, $47, $48, $49, a.target, $50
     from unnest($51::text[], $52::text[]) as a (action, target))
-  select count(*) from stored"
-        )
-    };
+  select count(*) from stored",
+        inserts = index::inserts(12)
+    )
 }
-const INSERT: &str = put!("", "nothing");
-const REPLACE: &str = put!(
-    "
-  old as (select r.* from resource r join incoming i on r.tenant = i.tenant and r.type = i.type and r.id = i.id),
+
+static INSERT: LazyLock<String> = LazyLock::new(|| put_statement("", "nothing"));
+// The old version moves to history, and the new one takes its place if (and only if) it follows the stored one.
+static REPLACE: LazyLock<String> = LazyLock::new(|| {
+    let before = format!(
+        "old as (select r.* from resource r join incoming i on r.tenant = i.tenant and r.type = i.type and r.id = i.id),
   moved as (insert into resource_history (tenant, type, id, version, updated, method, body)
     select tenant, type, id, version, updated, method, body from old),
-  no_tokens as (delete from search_token s using old o where s.tenant = o.tenant and s.key = o.key),
-  no_strings as (delete from search_string s using old o where s.tenant = o.tenant and s.key = o.key),
-  no_times as (delete from search_time s using old o where s.tenant = o.tenant and s.key = o.key),
-  no_quantities as (delete from search_quantity s using old o where s.tenant = o.tenant and s.key = o.key),
-  no_refs as (delete from search_reference s using old o where s.tenant = o.tenant and s.key = o.key),
-  no_texts as (delete from search_text s using old o where s.tenant = o.tenant and s.key = o.key),",
-    "update set version = excluded.version, updated = excluded.updated, method = excluded.method, body = excluded.body
-    where r.version = excluded.version - 1 and not r.purged"
-);
+  {},",
+        index::deletes("old")
+    );
+    let on_conflict = "update set version = excluded.version, updated = excluded.updated, method = excluded.method,
+      body = excluded.body where r.version = excluded.version - 1 and not r.purged";
+    put_statement(&before, on_conflict)
+});
+static PURGE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "with gone as (
+    update resource set purged = true, body = null, method = 'DELETE' where context = $1 and not purged
+    returning tenant, type, id, key),
+  history as (delete from resource_history h using gone g where h.tenant = g.tenant and h.type = g.type and h.id = g.id),
+  {},
+  links as (delete from context_link l where l.context = $1)
+  select type, id from gone order by type, id",
+        index::deletes("gone")
+    )
+});
 
 const LINK: &str = "insert into context_link (context, tenant, type, id)
   select $1, * from unnest($2::bigint[], $3::text[], $4::text[]) on conflict do nothing";
@@ -141,19 +161,6 @@ const HAND_OVER: &str = "with heir as (
     where l.context = h.context and l.tenant = h.tenant and l.type = h.type and l.id = h.id)
   update resource r set context = h.context from heir h
   where r.tenant = h.tenant and r.type = h.type and r.id = h.id";
-const PURGE: &str = "with gone as (
-    update resource set purged = true, body = null, method = 'DELETE' where context = $1 and not purged
-    returning tenant, type, id, key),
-  history as (delete from resource_history h using gone g where h.tenant = g.tenant and h.type = g.type and h.id = g.id),
-  tokens as (delete from search_token s using gone g where s.tenant = g.tenant and s.key = g.key),
-  strings as (delete from search_string s using gone g where s.tenant = g.tenant and s.key = g.key),
-  times as (delete from search_time s using gone g where s.tenant = g.tenant and s.key = g.key),
-  quantities as (delete from search_quantity s using gone g where s.tenant = g.tenant and s.key = g.key),
-  refs as (delete from search_reference s using gone g where s.tenant = g.tenant and s.key = g.key),
-  texts as (delete from search_text s using gone g where s.tenant = g.tenant and s.key = g.key),
-  links as (delete from context_link l where l.context = $1)
-  select type, id from gone order by type, id";
-
 /// A current version.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Current {
@@ -216,7 +223,8 @@ async fn fetch_current(
     kind: &str,
     id: &str,
 ) -> Result<Option<Current>> {
-    let query = sqlx::query_as(sql).bind(visible.tenant).bind(visible.context).bind(&visible.poc_client);
+    let query =
+        sqlx::query_as(visible.limits(sql)).bind(visible.tenant).bind(visible.context).bind(&visible.poc_client);
     Ok(query.bind(kind).bind(id).fetch_optional(conn).await?)
 }
 
@@ -239,7 +247,7 @@ pub async fn history_version(conn: &mut PgConnection, of: &Current, version: i64
 
 /// Whether the id is used in this tenant, seen or not.
 pub async fn is_taken(conn: &mut PgConnection, tenant: i64, kind: &str, id: &str) -> Result<bool> {
-    Ok(sqlx::query(TAKEN).bind(tenant).bind(kind).bind(id).fetch_optional(conn).await?.is_some())
+    Ok(sqlx::query_scalar(TAKEN).bind(tenant).bind(kind).bind(id).fetch_one(conn).await?)
 }
 
 /// Stores new versions and tells the audit trail of them: `entry` is who, `what` the (action, target) of each. `false` when
@@ -253,7 +261,7 @@ pub async fn put(
 ) -> Result<bool> {
     let column = |get: fn(&NewVersion) -> &str| versions.iter().map(get).collect::<Vec<_>>();
     let is_new = versions.iter().all(|new| new.version == 1);
-    let query = sqlx::query_scalar(if is_new { INSERT } else { REPLACE })
+    let query = sqlx::query_scalar(AssertSqlSafe(if is_new { INSERT.as_str() } else { REPLACE.as_str() }))
         .bind(versions.iter().map(|new| new.tenant).collect::<Vec<_>>())
         .bind(column(|new| &new.type_name))
         .bind(column(|new| &new.id))
@@ -300,5 +308,5 @@ pub async fn purge(tx: &mut Tx, context: Uuid) -> Result<Vec<(String, String)>> 
     // An heir that is being cleared at this moment is none: its transaction is waited for.
     sqlx::query(LOCK_HEIRS).bind(context).fetch_all(tx.conn()).await?;
     sqlx::query(HAND_OVER).bind(context).execute(tx.conn()).await?;
-    Ok(sqlx::query_as(PURGE).bind(context).fetch_all(tx.conn()).await?)
+    Ok(sqlx::query_as(AssertSqlSafe(PURGE.as_str())).bind(context).fetch_all(tx.conn()).await?)
 }

@@ -275,7 +275,8 @@ max_bundle_entries = 10000",
 
 #[tokio::test]
 async fn an_expired_launch_is_dead_before_anybody_cleans_up() {
-    let options = Options { manual_clock: true, without_workers: true, config: "[context]\nttl = \"12h\"" };
+    let options =
+        Options { manual_clock: true, without_workers: true, config: "[context]\nttl = \"12h\"", ..Options::default() };
     let mut scene = scene(options).await;
     scene.server.advance(Duration::from_secs(12 * 3600 + 1));
     scene.app.get(&scene.written).await.expect(401).expect_outcome();
@@ -287,7 +288,8 @@ async fn an_expired_launch_is_dead_before_anybody_cleans_up() {
 
 #[tokio::test]
 async fn an_expired_launch_is_cleared_by_the_server_itself_and_once() {
-    let options = Options { manual_clock: true, without_workers: true, config: "[context]\nttl = \"12h\"" };
+    let options =
+        Options { manual_clock: true, without_workers: true, config: "[context]\nttl = \"12h\"", ..Options::default() };
     let mut scene = scene(options).await;
     let engine = scene.server.engine.clone();
     scene.server.advance(Duration::from_secs(12 * 3600 - 60));

@@ -225,16 +225,46 @@ async fn a_list_narrows_a_history_to_what_it_names() {
     let server = TestServer::start().await;
     let service = server.service("service").await;
     let one = create(&service, &organization("one")).await;
-    create(&service, &organization("two")).await;
-    let list = json!({
-        "resourceType": "List", "status": "current", "mode": "working",
-        "entry": [{"item": {"reference": one}}, {"item": {"reference": "https://example.org/fhir/Organization/x"}}],
-    });
-    let list = create(&service, &list).await;
-    let id = list.split_once('/').unwrap().1;
-    assert_eq!(listed(&service, &format!("Organization/_history?_list={id}")).await, [format!("POST {one} W/\"1\"")]);
-    assert_eq!(listed(&service, &format!("_history?_list={id}")).await, [format!("POST {one} W/\"1\"")]);
+    let two = create(&service, &organization("two")).await;
+    update(&service, &one, &organization("again")).await;
+    let list = |references: &[&str]| {
+        let entries: Vec<_> = references.iter().map(|one| json!({"item": {"reference": one}})).collect();
+        json!({"resourceType": "List", "status": "current", "mode": "working", "entry": entries})
+    };
+    let id = |path: &str| path.split_once('/').unwrap().1.to_owned();
+    let shared =
+        create(&service, &list(&[&one, "https://example.org/fhir/Organization/x", "Organization/never"])).await;
+    let expected = [format!("PUT {one} W/\"2\""), format!("POST {one} W/\"1\"")];
+    for path in ["Organization/_history", "_history", &*format!("{one}/_history")] {
+        let query = format!("{path}?_list={}", id(&shared));
+        assert_eq!(listed(&service, &query).await, expected);
+        assert_eq!(flat(&walk(&service, &format!("{query}&_count=1"), "next").await), expected, "{path} by 1");
+    }
+    for path in ["Patient/_history", &*format!("{two}/_history")] {
+        assert_eq!(listed(&service, &format!("{path}?_list={}", id(&shared))).await, Vec::<String>::new());
+    }
     assert_eq!(listed(&service, "Organization/_history?_list=never").await, Vec::<String>::new());
+    // A List names what its reader may see, or nothing.
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    server.user("user", 7).await;
+    let sample = server.app("app").await;
+    let (mine, other) = (
+        poc.launch(&SetContext::patient("Mine").build()).await,
+        poc.launch(&SetContext::patient("Secret").build()).await,
+    );
+    let app = sample.launch(&mine.id, "user").await;
+    let (jane, hidden) = (mine.first("Patient"), other.first("Patient"));
+    let own = create(&app, &list(&[jane, hidden, &one])).await;
+    let of_hers = format!("POST {jane} W/\"1\"");
+    let query = format!("?_list={}", id(&own));
+    assert_eq!(listed(&app, &format!("Patient/_history{query}")).await, std::slice::from_ref(&of_hers));
+    let mut all = expected.to_vec();
+    all.insert(0, of_hers);
+    assert_eq!(listed(&app, &format!("_history{query}")).await, all);
+    all.insert(0, format!("POST {hidden} W/\"1\""));
+    assert_eq!(listed(&poc, &format!("_history{query}")).await, all, "the PoC holds both");
+    let stranger = sample.launch(&other.id, "user").await;
+    assert_eq!(listed(&stranger, &format!("_history{query}")).await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -295,7 +325,7 @@ async fn a_history_shows_what_the_caller_may_see() {
     assert_eq!(of_poc(flat(&walk(&poc, "_history?_count=2", "next").await)), expected);
     assert_eq!(listed(&poc, "Subscription/_history").await.len(), 2, "requested, then active");
     assert_eq!(of_poc(listed(&other_poc, "_history").await), [all_of(2), vec![of_everybody.clone()]].concat());
-    assert_eq!(listed(&service, "_history").await, [of_everybody.clone()]);
+    assert_eq!(listed(&service, "_history").await, std::slice::from_ref(&of_everybody));
     server.stranger().get("_history").await.expect(401);
     // What a clear removed is in no history.
     poc.clear(&sides[0].0.id).await.expect(200);
@@ -317,17 +347,22 @@ async fn a_paging_link_is_of_no_use_to_anybody_else() {
     for text in ["a", "b"] {
         create(&app, &observation(launch.first("Patient"), text)).await;
     }
-    let first = app.get("Observation/_history?_count=1").await.expect(200).json();
-    let next = link(&first, "next").unwrap();
-    app.get(&next).await.expect(200);
-    sample.launch(&launch.id, "user").await.get(&next).await.expect(200);
     let elsewhere = poc.launch(&SetContext::patient("Jones").build()).await;
     let of_other_launch = sample.launch(&elsewhere.id, "colleague").await;
     let of_other_app = second.launch(&launch.id, "user").await;
-    for (who, stranger) in [("poc", &poc.session), ("launch", &of_other_launch), ("app", &of_other_app)] {
-        let refused = stranger.get(&next).await.expect_issue(404, "not-found");
-        assert!(!refused.text.contains("Observation/"), "{who}: {}", refused.text);
+    let again = sample.launch(&launch.id, "user").await;
+    for listing in ["Observation/_history?_count=1", "_history?_count=1", "Observation?_count=1", "?_count=1"] {
+        let first = app.get(listing).await.expect(200).json();
+        let next = link(&first, "next").unwrap();
+        let page = app.get(&next).await.expect(200).json();
+        assert_eq!(again.get(&next).await.expect(200).json()["entry"], page["entry"], "a new token, the same caller");
+        for (who, stranger) in [("poc", &poc.session), ("launch", &of_other_launch), ("app", &of_other_app)] {
+            let refused = stranger.get(&next).await.expect_issue(404, "not-found");
+            assert!(!refused.text.contains("Observation/"), "{listing} as {who}: {}", refused.text);
+        }
     }
+    let first = app.get("Observation/_history?_count=1").await.expect(200).json();
+    let next = link(&first, "next").unwrap();
     let (path, token) = next.split_once("?_page=").unwrap();
     for wrong in [
         format!("{}/Patient/_history?_page={token}", server.fhir),
@@ -438,6 +473,28 @@ async fn a_history_of_the_system_needs_leave_to_search_something() {
             assert_eq!(found.into_iter().collect::<Vec<_>>(), kinds, "{scope}");
         }
     }
+}
+
+#[tokio::test]
+async fn conditional_interactions_appear_as_plain_ones() {
+    let server = TestServer::start().await;
+    let service = server.service("service").await;
+    let mut one = organization("one");
+    one["identifier"] = json!([{"system": "urn:o", "value": "1"}]);
+    let condition = "identifier=urn:o|1";
+    let created =
+        service.send("POST", "Organization", &[("if-none-exist", condition)], Some(one.to_string())).await.expect(201);
+    let path = format!("Organization/{}", created.id());
+    service.put(&format!("Organization?{condition}"), &one).await.expect(200);
+    let patch = json!([{"op": "replace", "path": "/name", "value": "x"}]).to_string();
+    let kind = [("content-type", "application/json-patch+json")];
+    service.send("PATCH", &format!("Organization?{condition}"), &kind, Some(patch)).await.expect(200);
+    service.delete(&format!("Organization?{condition}")).await.expect(204);
+    let bundle = service.get("Organization/_history").await.expect(200).json();
+    let requests: Vec<_> = bundle["entry"].as_array().unwrap().iter().map(|entry| entry["request"].clone()).collect();
+    let plain = |method: &str, url: &str| json!({"method": method, "url": url});
+    let expected = [plain("DELETE", &path), plain("PUT", &path), plain("PUT", &path), plain("POST", "Organization")];
+    assert_eq!(requests, expected);
 }
 
 #[tokio::test]

@@ -335,8 +335,17 @@ async fn deletes_answer_204_or_200_as_preferred() {
         service.get(&path).await.expect(410);
     }
     service.delete("Organization/a_b").await.expect(404).expect_outcome();
-    service.delete("Organization").await;
-    assert_eq!(service.get("Organization").await.expect(200).json()["total"], 0);
+}
+
+#[tokio::test]
+async fn a_delete_of_a_whole_type_is_refused() {
+    let (_server, service) = service().await;
+    service.post("Organization", &organization("x")).await.expect(201);
+    for path in ["Organization", "Organization/", "Organization?", "Organization?_format=json", "Organization?_count=5"]
+    {
+        service.delete(path).await.expect(400).expect_outcome();
+    }
+    assert_eq!(service.get("Organization").await.expect(200).json()["total"], 1);
 }
 
 #[tokio::test]
@@ -369,7 +378,7 @@ async fn a_database_that_takes_too_long_ends_in_an_outcome() {
     sqlx::query("lock table resource in access exclusive mode").execute(&mut *holder).await.unwrap();
     for format in ["json", "xml"] {
         let answer = service.get(&format!("Organization/{id}?_format={format}")).await.expect(503);
-        assert!(answer.text.contains("OperationOutcome") && answer.text.contains("transient"), "{}", answer.text);
+        assert!(answer.text.contains("OperationOutcome") && answer.text.contains("too-costly"), "{}", answer.text);
         assert!(!answer.header("retry-after").is_empty());
     }
     holder.rollback().await.unwrap();

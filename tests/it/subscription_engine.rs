@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use sofa::access::{Act, Caller, Permit, authorize};
+use sofa::access::{Act, Caller, Permit, Walls, authorize};
 use sofa::clock::{Clock, ManualClock};
 use sofa::config::Config;
 use sofa::fhir::definition::registry::Registry;
@@ -156,6 +156,7 @@ fn caller(client: &str) -> Caller {
         scopes: ScopeSet::parse("system/Subscription.cruds"),
         launch: None,
         request_id: None,
+        walls: Walls::default(),
     }
 }
 

@@ -137,7 +137,7 @@ async fn errors_have_the_format_of_answers() {
         (&service, "GET", "Basic/unknown", 404),
         (&service, "GET", "nothing/at/all/here", 404),
         (&service, "PUT", "metadata", 405),
-        (&service, "DELETE", "Basic", 405),
+        (&service, "DELETE", "Basic", 400),
         (&service, "GET", "Basic/a/_history?_count=x", 400),
         (&stranger, "GET", "Basic/a", 401),
         (&stranger, "POST", "$set-context", 401),

@@ -1,5 +1,5 @@
 //! Patches: JSON Patch (RFC 6902) and FHIRPath Patch (FHIR R4 fhirpatch.html), on a resource whose numbers keep their digits;
-//! and changes of `meta` alone ([`Labels`]), which are patches as well.
+//! and the changes of `meta` by `$meta-add` and `$meta-delete`, which are patches as well.
 //!
 //! What comes out is a resource of the same type and id (FHIR R4 http.html#patch); whether it conforms is the validator's
 //! to say. A narrative that was generated from the content is dropped when the content changed and it did not: it would
@@ -12,14 +12,12 @@
 
 mod content;
 mod json;
-mod labels;
 mod list;
+mod meta;
 mod path;
 #[cfg(test)]
 mod tests;
 mod value;
-
-pub use labels::{Labels, meta_of};
 
 use super::{
     json::Limits,
@@ -41,7 +39,7 @@ const MOST_STEPS: usize = 64 * 1024 * 1024;
 pub enum Patch {
     Json(json::JsonPatch),
     Path(path::PathPatch),
-    Labels(Labels),
+    Meta(meta::MetaPatch),
 }
 
 /// Why a patch cannot be applied.
@@ -64,6 +62,11 @@ impl Patch {
         path::PathPatch::read(parameters).map(Self::Path)
     }
 
+    /// Reads the Parameters of `$meta-add` or `$meta-delete`.
+    pub fn meta(parameters: &Resource, adds: bool) -> Result<Self, Refused> {
+        meta::MetaPatch::read(parameters, adds).map(Self::Meta)
+    }
+
     /// The resource after the patch.
     pub fn apply(&self, resource: &Resource, limits: &Limits) -> Result<Resource, Refused> {
         let before = Value::of(resource.root());
@@ -71,7 +74,7 @@ impl Patch {
         let mut after = match self {
             Self::Json(patch) => patch.apply(before.clone(), &mut budget)?,
             Self::Path(patch) => patch.apply(resource, limits, &mut budget)?,
-            Self::Labels(labels) => labels.apply(before.clone()),
+            Self::Meta(patch) => patch.apply(before.clone()),
         };
         for name in ["resourceType", "id"] {
             if after.member(name) != before.member(name) {
@@ -87,7 +90,7 @@ impl Patch {
         match self {
             Self::Json(patch) => patch.len(),
             Self::Path(patch) => patch.len(),
-            Self::Labels(labels) => labels.len(),
+            Self::Meta(patch) => patch.len(),
         }
     }
 

@@ -250,3 +250,17 @@ pub enum Summary {
     Count,
     False,
 }
+
+impl Summary {
+    /// As a query says it.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "true" => Self::True,
+            "text" => Self::Text,
+            "data" => Self::Data,
+            "count" => Self::Count,
+            "false" => Self::False,
+            _ => return None,
+        })
+    }
+}

@@ -1,5 +1,7 @@
 //! What one entry of a Bundle is answered with.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::{Detail, StatusOf};
@@ -59,8 +61,17 @@ pub fn failed(failure: &Failure, status: StatusOf<'_>) -> String {
     format!("{{\"response\":{response}}}")
 }
 
-/// The whole answer.
+/// The whole answer. A Bundle names a resource once (invariant bdl-7): what is read again goes without `fullUrl`.
 pub fn response(kind: &str, answers: &[String]) -> String {
+    let mut named = HashSet::new();
+    let once = |answer: &String| {
+        let name = answer.strip_prefix("{\"fullUrl\":").and_then(|rest| rest.split_once(','));
+        match name {
+            Some((name, rest)) if !named.insert(name.to_owned()) => format!("{{{rest}"),
+            _ => answer.clone(),
+        }
+    };
+    let answers: Vec<String> = answers.iter().map(once).collect();
     let entries = if answers.is_empty() { String::new() } else { format!(",\"entry\":[{}]", answers.join(",")) };
     format!("{{\"resourceType\":\"Bundle\",\"type\":\"{kind}\"{entries}}}")
 }

@@ -63,7 +63,7 @@ impl Listing {
         part: &Part,
     ) -> Result<Self, Failure> {
         let permits = permits(caller, place)?;
-        let mut conn = engine.pool.acquire().await?;
+        let mut conn = engine.reader(&caller.wall()).await?;
         let only = match &asked.list {
             None => None,
             Some(list) => Some(items(engine, &mut conn, caller, list).await?),

@@ -7,8 +7,9 @@ use crate::{
         json::quote,
         outcome::{Issue, Outcome},
         search::Query,
+        subset::{Keep, subset},
     },
-    interaction::{Engine, Failure},
+    interaction::{Engine, Failure, read::parsed},
     store::resource::Current,
 };
 
@@ -66,6 +67,9 @@ pub fn link(base: &str, path: &str, used: &[(String, String)]) -> String {
 }
 
 /// What `_summary` and `_elements` leave of a body.
-pub fn kept(_engine: &Engine, _query: &Query, body: String) -> Result<String, Failure> {
-    Ok(body)
+pub fn kept(engine: &Engine, query: &Query, body: String) -> Result<String, Failure> {
+    match Keep::asked(query.summary, &query.elements) {
+        Some(keep) => Ok(subset(&parsed(engine, &body)?, &keep)),
+        None => Ok(body),
+    }
 }

@@ -16,6 +16,7 @@
 mod bundle;
 mod include;
 mod reach;
+pub mod reindex;
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -165,7 +166,7 @@ struct Results {
 async fn run(engine: &Engine, caller: &Caller, leave: &Leave, query: &Query, from: &From) -> Result<Results, Failure> {
     let types = searched(leave, query);
     let only_total = query.count == Some(0) || query.summary == Some(Summary::Count);
-    let mut conn = engine.pool.acquire().await?;
+    let mut conn = engine.reader(&caller.wall()).await?;
     let mut results = Results {
         matches: Vec::new(),
         included: Vec::new(),

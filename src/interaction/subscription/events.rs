@@ -49,7 +49,7 @@ pub async fn events(
     let asked = single(inputs, "content")?.map(content).transpose()?;
     let visible = permit.visible();
     let client = visible.poc_client.as_deref().ok_or(Failure::NotFound)?;
-    let mut conn = engine.pool.acquire().await?;
+    let mut conn = engine.reader(permit.wall()).await?;
     let row = store::subscription::find(&mut conn, visible.tenant, client, id).await?.ok_or(Failure::NotFound)?;
     let spec = spec_of(&row)?;
     let content = asked.map_or(spec.content, |asked| asked.min(spec.content));

@@ -6,7 +6,7 @@ use crate::{
     id,
     interaction::{Engine, Failure},
     store::{
-        self,
+        self, Wall,
         audit::{self, Entry},
         resource::{self, Visible},
         subscription::Row,
@@ -42,7 +42,7 @@ pub(super) async fn run(engine: Engine, handshake: Handshake) {
 /// many.
 pub async fn resume_handshakes(engine: &Engine) -> Result<usize, Failure> {
     let since = engine.now() - engine.config.delivery.timeout * 2;
-    let left = store::subscription::waiting_for_handshake(&mut *engine.pool.acquire().await?, since).await?;
+    let left = store::subscription::waiting_for_handshake(&mut *engine.reader(&Wall::All).await?, since).await?;
     let count = left.len();
     for (tenant, client, id, version) in left {
         run(engine.clone(), Handshake { tenant, client, id, version }).await;
@@ -56,10 +56,10 @@ async fn attempt(engine: &Engine, handshake: &Handshake) -> Result<(), Failure> 
     let Some(row) = row.filter(|row| status_of(row, engine.now()) == Status::Requested) else { return Ok(()) };
     let delivery = deliver(engine, &row).await?;
     let now = engine.now();
-    let mut tx = store::begin(&engine.pool).await?;
+    let mut tx = store::begin_behind(&engine.pool, &Wall::All).await?;
     let row = store::subscription::find_for_update(&mut tx, *tenant, client, id).await?;
     let requested = row.is_some_and(|row| row.status == Status::Requested.as_str());
-    let visible = Visible { tenant: *tenant, context: None, poc_client: Some(client.clone()) };
+    let visible = Visible::of(*tenant, None, Some(client.clone()));
     let current = resource::current_for_update(&mut tx, &visible, "Subscription", id).await?;
     if !requested || current.is_none_or(|current| current.version != handshake.version) {
         // Changed, switched off or deleted while the receiver was asked.

@@ -24,7 +24,7 @@ pub use status::{status, statuses};
 use super::{Engine, Failure, read::parsed};
 use crate::{
     store::{
-        self, Tx, audit,
+        self, Tx, Wall, audit,
         resource::{self, NewVersion, Visible},
         subscription::Row,
     },
@@ -43,7 +43,7 @@ pub async fn set_status(
 ) -> Result<(), Failure> {
     let set = store::subscription::set_status(tx, tenant, id, status.as_str(), error).await?;
     let Some(client) = set else { return Ok(()) };
-    let visible = Visible { tenant, context: None, poc_client: Some(client) };
+    let visible = Visible::of(tenant, None, Some(client));
     let Some(row) = resource::current_for_update(tx, &visible, "Subscription", id).await? else { return Ok(()) };
     let Some(body) = row.body.as_deref() else { return Ok(()) };
     let changed = parsed(engine, &document::stored(&parsed(engine, body)?, status, error))?;
@@ -83,7 +83,7 @@ pub async fn switch_off_ended(engine: &Engine) -> Result<usize, Failure> {
     let now = engine.now();
     let ended = store::subscription::ended(&mut *engine.pool.acquire().await?, now).await?;
     for (tenant, id) in &ended {
-        let mut tx = store::begin(&engine.pool).await?;
+        let mut tx = store::begin_behind(&engine.pool, &Wall::All).await?;
         set_status(&mut tx, engine, *tenant, id, Status::Off, None, now).await?;
         tx.commit().await?;
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     interaction::{Engine, Failure, subscription},
     store::{
-        self, Tx, audit, context, grant,
+        self, Tx, Wall, audit, context, grant,
         intent::{self, Intent},
     },
     subscription::{delivery::Delivery, request::Spec},
@@ -77,7 +77,7 @@ fn leave(engine: &Engine, answers: &[Answer], failure: &Failure) -> Next {
 /// was lost: its new holder finishes.
 async fn transaction(engine: &Engine, lease: &mut Lease, answers: &[Answer], choose: bool) -> Result<Next, Failure> {
     let now = engine.now();
-    let mut tx = store::begin(&engine.pool).await?;
+    let mut tx = store::begin_behind(&engine.pool, &Wall::All).await?;
     if !still_held(&mut tx, engine, lease).await? {
         tracing::warn!(tenant = lease.tenant, "a lease was lost; its new holder finishes the intents");
         return Ok(Next::Nothing);
@@ -115,7 +115,7 @@ async fn give_up(engine: &Engine, lease: &mut Lease, answer: &Answer) -> Result<
     let now = engine.now();
     let intent = &answer.loaded.intent;
     tracing::error!(intent = %intent.id, "an intent cannot be stored and is withdrawn");
-    let mut tx = store::begin(&engine.pool).await?;
+    let mut tx = store::begin_behind(&engine.pool, &Wall::All).await?;
     if !still_held(&mut tx, engine, lease).await? {
         return Ok(Next::Nothing);
     }

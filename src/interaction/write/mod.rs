@@ -48,7 +48,7 @@ pub use resolve::{Resolved, located, resolve};
 #[derive(Clone, Debug)]
 pub enum Op {
     /// create, conditional or not. What the condition finds is the answer; with `only_new` it overtakes the write.
-    Create { resource: Resource, condition: Option<Condition>, only_new: bool },
+    Create { resource: Resource, condition: Option<Box<Condition>>, only_new: bool },
     /// update, or update-as-create.
     Update { id: String, resource: Resource, expected: Option<Expected> },
     /// delete.
@@ -199,7 +199,7 @@ enum Attempt {
 async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Result<Attempt, Failure> {
     let now = engine.now();
     let keys = Keys::of(planned)?;
-    let mut tx = store::begin(&engine.pool).await?;
+    let mut tx = store::begin_behind(&engine.pool, &caller.wall()).await?;
     let intent = caller.launch.as_ref().map(|_| id::new_uuid());
     if let Some(launch) = &caller.launch
         && !store::context::lock_alive(&mut tx, launch.id, now).await?

@@ -11,6 +11,7 @@ mod search;
 use std::collections::BTreeMap;
 
 use axum::{
+    body::Bytes,
     extract::State,
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
@@ -42,7 +43,8 @@ pub struct Metadata {
 }
 
 struct Statement {
-    text: String,
+    /// JSON text, shared by all answers.
+    text: Bytes,
     /// Of the content without its date: it changes when the program or its configuration does, not with a restart.
     tag: HeaderValue,
 }
@@ -80,7 +82,7 @@ impl Statement {
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         content["date"] = json!(date);
         let tag = HeaderValue::try_from(format!("W/\"{digest}\"")).unwrap_or(HeaderValue::from_static("W/\"0\""));
-        Self { text: content.to_string(), tag }
+        Self { text: content.to_string().into(), tag }
     }
 }
 

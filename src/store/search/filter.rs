@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Reach,
-    statement::{Statement, push_types, push_visible, tenants},
+    statement::{Statement, push_tenants, push_types, push_visible},
 };
 use crate::fhir::search::{
     Chain, Comparison, Compartment, Digest, Filter, Has, Lookup, Part, Prefix, UnitTest, parameter_id,
@@ -86,7 +86,7 @@ fn push_filter(sql: &mut Statement, place: Place<'_>, filter: &Filter) {
             sql.push(r).push(".id = any(").bind(ids.clone()).push(")");
         }
         Filter::Updated(comparisons) => {
-            push_either(sql, comparisons, |sql, comparison| push_updated(sql, r, comparison))
+            push_either(sql, comparisons, |sql, comparison| push_updated(sql, r, comparison));
         }
         Filter::Any(lookups) => push_any(sql, place, lookups),
         Filter::None(lookups) => {
@@ -527,7 +527,9 @@ fn push_has(sql: &mut Statement, place: Place<'_>, has: &Has) {
     sql.push(" join resource ").push(&t).push(" on ").push(&t).push(".tenant = ").push(&f).push(".tenant and ");
     sql.push(&t).push(".key = ").push(&f).push(".key");
     let rest = push_joins(sql, inner, &has.filters);
-    sql.push(" where ").push(&f).push(".tenant = any(").bind(tenants(reach)).push(") and ");
+    sql.push(" where ");
+    push_tenants(sql, reach, &f);
+    sql.push(" and ");
     push_parameter(sql, &f, has.parameter);
     sql.push(" and ").push(&f).push(".target_type = ").bind(has.target_type.clone()).push(" and ");
     push_visible(sql, reach, &t);
@@ -559,7 +561,9 @@ fn push_list(sql: &mut Statement, place: Place<'_>, id: &str) {
     sql.push(" join search_reference ").push(&f).push(" on ").push(&f).push(".tenant = ").push(&l).push(".tenant and ");
     sql.push(&f).push(".key = ").push(&l).push(".key and ");
     push_parameter(sql, &f, parameter_id("List", "item"));
-    sql.push(" where ").push(&l).push(".tenant = any(").bind(tenants(reach)).push(") and ");
+    sql.push(" where ");
+    push_tenants(sql, reach, &l);
+    sql.push(" and ");
     sql.push(&l).push(".type = 'List' and ").push(&l).push(".id = ").bind(id.to_owned()).push(" and ");
     push_visible(sql, reach, &l);
     sql.push(" and ");

@@ -5,6 +5,90 @@ use uuid::Uuid;
 
 use crate::fhir::search::Rows;
 
+/// The tables of the index, each with its columns besides tenant and key, in the order of [`bind`].
+const TABLES: [(&str, &[(&str, &str)]); 5] = [
+    ("search_token", &[("slot", "smallint"), ("digest", "uuid"), ("sort", "text")]),
+    (
+        "search_string",
+        &[
+            ("slot", "smallint"),
+            ("parameter", "int"),
+            ("folded", "text"),
+            ("exact", "text"),
+            ("is_least", "boolean"),
+            ("is_greatest", "boolean"),
+        ],
+    ),
+    (
+        "search_time",
+        &[
+            ("slot", "smallint"),
+            ("parameter", "int"),
+            ("low", "bigint"),
+            ("high", "bigint"),
+            ("is_least", "boolean"),
+            ("is_greatest", "boolean"),
+        ],
+    ),
+    (
+        "search_quantity",
+        &[
+            ("slot", "smallint"),
+            ("parameter", "int"),
+            ("low", "text"),
+            ("high", "text"),
+            ("system", "text"),
+            ("code", "text"),
+            ("unit", "text"),
+            ("is_least", "boolean"),
+            ("is_greatest", "boolean"),
+        ],
+    ),
+    ("search_reference", &[("slot", "smallint"), ("parameter", "int"), ("target_type", "text"), ("target_id", "text")]),
+];
+
+/// The parts of a statement that insert the rows bound from `$first` on, for the resources in its part
+/// `placed (ord, tenant, key, narrative, content)`.
+pub(in crate::store) fn inserts(first: usize) -> String {
+    let mut next = first;
+    let mut bound = |ty: &str| {
+        next += 1;
+        format!("${}::{ty}[]", next - 1)
+    };
+    let mut parts: Vec<String> = Vec::new();
+    for (table, columns) in TABLES {
+        let arrays: Vec<_> = std::iter::once(bound("bigint")).chain(columns.iter().map(|(_, ty)| bound(ty))).collect();
+        let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
+        let value = |name: &&str| match (table, *name) {
+            ("search_quantity", "low") => "coalesce(v.low::numeric, '-infinity')".to_owned(),
+            ("search_quantity", "high") => "coalesce(v.high::numeric, 'infinity')".to_owned(),
+            _ => format!("v.{name}"),
+        };
+        let values: Vec<_> = names.iter().map(value).collect();
+        let (names, values, arrays) = (names.join(", "), values.join(", "), arrays.join(", "));
+        parts.push(format!(
+            "{table}_in as (insert into {table} (tenant, key, {names}) select p.tenant, p.key, {values}
+    from unnest({arrays}) as v (ord, {names}) join placed p using (ord))"
+        ));
+    }
+    parts.push(
+        "search_text_in as (insert into search_text (tenant, key, narrative, content)
+    select tenant, key, to_tsvector('simple', narrative), to_tsvector('simple', content) from placed
+    where narrative <> '' or content <> '')"
+            .to_owned(),
+    );
+    parts.join(",\n  ")
+}
+
+/// The parts of a statement that delete the rows of the resources in its part `from (tenant, key)`.
+pub(in crate::store) fn deletes(from: &str) -> String {
+    let tables = TABLES.iter().map(|(table, _)| *table).chain(["search_text"]);
+    let parts = tables.map(|table| {
+        format!("{table}_out as (delete from {table} s using {from} o where s.tenant = o.tenant and s.key = o.key)")
+    });
+    parts.collect::<Vec<_>>().join(",\n  ")
+}
+
 type Query<'q, O> = QueryScalar<'q, Postgres, O, PgArguments>;
 
 /// Every row of one kind, with the place (from 1) of its resource among those that are written.

@@ -13,12 +13,13 @@ mod filter;
 mod include;
 pub(super) mod index;
 mod page;
+pub mod reindex;
 mod statement;
 
 use std::collections::BTreeMap;
 
 pub use include::{Included, Source, included, referring};
-pub use page::{Cursor, Found, Window, count, page};
+pub use page::{Cursor, Found, Window, count, page, plan};
 
 use super::resource::Visible;
 

@@ -79,7 +79,7 @@ pub async fn page(
     loop {
         let limit = i64::try_from(wanted - found.len()).unwrap_or(i64::MAX);
         let order = Order { sort, walk, backward, cursor: cursor.take() };
-        found.extend(statement(reach, types, filters, &order, limit).fetch::<Found>(conn).await?);
+        found.extend(statement(Statement::new(), reach, types, filters, &order, limit).fetch::<Found>(conn).await?);
         walk = match (walk, backward) {
             (Walk::WithValue, false) if found.len() < wanted => Walk::Without,
             (Walk::Without, true) if found.len() < wanted => Walk::WithValue,
@@ -92,6 +92,20 @@ pub async fn page(
         found.reverse();
     }
     Ok((found, more))
+}
+
+/// How Postgres would find the first page, line by line: for whoever wants to know whether an index serves.
+pub async fn plan(
+    conn: &mut PgConnection,
+    reach: &Reach,
+    types: &[String],
+    filters: &[Filter],
+    sort: &[SortKey],
+) -> Result<Vec<String>> {
+    let walk = if walks_twice(sort) { Walk::WithValue } else { Walk::All };
+    let order = Order { sort, walk, backward: false, cursor: None };
+    let lines = statement(Statement::explained(), reach, types, filters, &order, 50).fetch::<(String,)>(conn).await?;
+    Ok(lines.into_iter().map(|(line,)| line).collect())
 }
 
 /// How many resources match.
@@ -140,8 +154,14 @@ impl Order<'_> {
     }
 }
 
-fn statement(reach: &Reach, types: &[String], filters: &[Filter], order: &Order<'_>, limit: i64) -> Statement {
-    let mut sql = Statement::new();
+fn statement(
+    mut sql: Statement,
+    reach: &Reach,
+    types: &[String],
+    filters: &[Filter],
+    order: &Order<'_>,
+    limit: i64,
+) -> Statement {
     sql.push("select r.tenant, r.type, r.id, r.version, r.updated, r.method, r.context, r.poc_client, r.purged, r.body, r.key, array[");
     for index in 0..order.sort.len() {
         sql.push(if index == 0 { "" } else { ", " }).push(&format!("r.v{index}::text"));
@@ -177,7 +197,7 @@ fn push_body(
     filters: &[Filter],
     order: &Order<'_>,
 ) {
-    let place = Place { reach, r: "r", tenant: Some(branch.tenant()), types };
+    let place = Place { reach, r: "r", tenant: branch.tenant(), types };
     let rest = push_joins(sql, place, filters);
     for (index, key) in order.sort.iter().enumerate() {
         let absent = index == 0 && order.walk == Walk::Without;
@@ -189,13 +209,11 @@ fn push_body(
     sql.push(" where ");
     branch.push(sql, "r");
     sql.push(" and ");
-    push_types(sql, reach, types, "r", Some(branch.tenant()));
+    push_types(sql, reach, types, "r", branch.tenant());
     push_filters(sql, place, rest);
     if let (Walk::Without, Some(SortKey { by: SortBy::Part(part), .. })) = (order.walk, order.sort.first()) {
-        sql.push(" and not exists (select 1 from ")
-            .push(table(*part))
-            .push(" o where o.tenant = ")
-            .bind(branch.tenant());
+        sql.push(" and not exists (select 1 from ").push(table(*part)).push(" o where o.tenant = ");
+        branch.push_tenant(sql, "r");
         sql.push(" and o.key = r.key and ");
         push_part(sql, "o", *part);
         sql.push(")");
@@ -231,11 +249,13 @@ fn push_sort_join(sql: &mut Statement, branch: &Branch, index: usize, part: Part
     if let Part::Reference(parameter) = part {
         // A resource may refer to many under one parameter; none of them is marked.
         sql.push("lateral (select min(f.target_id) as target_id from search_reference f where f.tenant = ");
-        sql.bind(branch.tenant()).push(" and f.key = r.key and f.parameter = ").bind(parameter).push(") ").push(&o);
+        branch.push_tenant(sql, "r");
+        sql.push(" and f.key = r.key and f.parameter = ").bind(parameter).push(") ").push(&o);
         sql.push(" on ").push(if inner { &o } else { "true" }).push(if inner { ".target_id is not null" } else { "" });
         return;
     }
-    sql.push(table(part)).push(" ").push(&o).push(" on ").push(&o).push(".tenant = ").bind(branch.tenant());
+    sql.push(table(part)).push(" ").push(&o).push(" on ").push(&o).push(".tenant = ");
+    branch.push_tenant(sql, "r");
     sql.push(" and ").push(&o).push(".key = r.key and ");
     push_part(sql, &o, part);
     if !matches!(part, Part::Token(_)) {

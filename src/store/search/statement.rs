@@ -20,6 +20,11 @@ impl Statement {
         Self { builder: QueryBuilder::new(""), aliases: 0 }
     }
 
+    /// One that tells how Postgres would do it, line by line, instead of doing it.
+    pub fn explained() -> Self {
+        Self { builder: QueryBuilder::new("explain (costs off) "), aliases: 0 }
+    }
+
     /// A name that no other table of the statement has.
     pub fn alias(&mut self, stem: &'static str) -> Alias {
         self.aliases += 1;
@@ -46,11 +51,6 @@ impl Statement {
         // The shapes are many and the values decide about the plan: no statement is kept.
         Ok(self.builder.build_query_as().persistent(false).fetch_all(conn).await?)
     }
-
-    #[cfg(test)]
-    pub fn text(&self) -> String {
-        self.builder.sql().as_str().to_owned()
-    }
 }
 
 /// Part of what a caller sees, with an index of its own.
@@ -64,12 +64,17 @@ pub enum Branch {
     Linked { tenant: i64, context: Uuid },
     /// What this PoC's contexts hold, and what it keeps itself.
     Poc { tenant: i64, client: String },
+    /// Every row ([`Visible::everything`](crate::store::resource::Visible::everything)).
+    Everything,
 }
 
 impl Branch {
     /// The branches of what is visible; they have no row in common.
     pub fn all(reach: &Reach) -> Vec<Self> {
         let visible = &reach.visible;
+        if visible.is_everything() {
+            return vec![Self::Everything];
+        }
         let tenant = visible.tenant;
         let mut branches = vec![Self::Shared];
         if tenant == 0 {
@@ -84,30 +89,40 @@ impl Branch {
         branches
     }
 
-    /// The tenant of its rows.
-    pub const fn tenant(&self) -> i64 {
+    /// The tenant of its rows, if they have one.
+    pub const fn tenant(&self) -> Option<i64> {
         match self {
-            Self::Shared => 0,
-            Self::Context { tenant, .. } | Self::Linked { tenant, .. } | Self::Poc { tenant, .. } => *tenant,
+            Self::Shared => Some(0),
+            Self::Context { tenant, .. } | Self::Linked { tenant, .. } | Self::Poc { tenant, .. } => Some(*tenant),
+            Self::Everything => None,
         }
+    }
+
+    /// The tenant of its row `r`.
+    pub fn push_tenant(&self, sql: &mut Statement, r: &str) {
+        match self.tenant() {
+            Some(tenant) => sql.bind(tenant),
+            None => sql.push(r).push(".tenant"),
+        };
     }
 
     /// The condition that a row of `resource` is one of this branch.
     pub fn push(&self, sql: &mut Statement, r: &str) {
-        sql.push(r).push(".tenant = ").bind(self.tenant());
+        sql.push(r).push(".tenant = ");
+        self.push_tenant(sql, r);
         match self {
-            Self::Shared => {}
+            Self::Shared | Self::Everything => {}
             Self::Context { context, .. } => {
                 sql.push(" and ").push(r).push(".context = ").bind(*context);
             }
-            Self::Linked { context, .. } => {
+            Self::Linked { context, tenant } => {
                 sql.push(" and ").push(r).push(".context is distinct from ").bind(*context);
                 sql.push(" and (")
                     .push(r)
                     .push(".type, ")
                     .push(r)
                     .push(".id) in (select l.type, l.id from context_link l");
-                sql.push(" where l.context = ").bind(*context).push(" and l.tenant = ").bind(self.tenant()).push(")");
+                sql.push(" where l.context = ").bind(*context).push(" and l.tenant = ").bind(*tenant).push(")");
             }
             Self::Poc { client, .. } => {
                 sql.push(" and ").push(r).push(".poc_client = ").bind(client.clone());
@@ -128,11 +143,15 @@ pub fn push_visible(sql: &mut Statement, reach: &Reach, r: &str) {
     sql.push(")");
 }
 
-/// The tenants of what is visible, as an array.
-pub fn tenants(reach: &Reach) -> Vec<i64> {
+/// The condition that a row of the index is of a tenant that is visible.
+pub fn push_tenants(sql: &mut Statement, reach: &Reach, f: &str) {
+    if reach.visible.is_everything() {
+        sql.push("true");
+        return;
+    }
     let mut tenants = vec![0, reach.visible.tenant];
     tenants.dedup();
-    tenants
+    sql.push(f).push(".tenant = any(").bind(tenants).push(")");
 }
 
 /// The condition that a row of `resource` is of one of these types, each within its patient where it has one. False

@@ -48,14 +48,15 @@ impl Stage {
             return Err(error);
         }
         let name = format!("bench_{seed}_{size}");
-        let admin = store::pool(cluster.connect_options("postgres"), &limits());
+        let admin = store::owner_pool(cluster.connect_options("postgres"), &limits());
         store::provision::ensure(&mut *admin.acquire().await?, &name).await?;
         admin.close().await;
-        let pool = store::pool(cluster.connect_options(&name), &limits());
-        store::migrate(&pool).await?;
+        let owner = store::owner_pool(cluster.connect_options(&name), &limits());
+        store::migrate(&owner).await?;
+        store::wall::raise(&owner).await?;
         let running = CancellationToken::new();
-        let url = serve(&pool, &running).await?;
-        Ok(Self { url, pool, size, running, postgres, temporary })
+        let url = serve(store::pool(cluster.connect_options(&name), &limits()), &running).await?;
+        Ok(Self { url, pool: owner, size, running, postgres, temporary })
     }
 
     /// Whether an earlier run has filled the database.
@@ -116,13 +117,13 @@ fn limits() -> store::PoolLimits {
 }
 
 /// Serves on a free port; its address.
-async fn serve(pool: &PgPool, running: &CancellationToken) -> Result<String> {
+async fn serve(pool: PgPool, running: &CancellationToken) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
     let mut config = Config::for_tests(CONFIG);
     url.clone_into(&mut config.server.public_url);
     let settings = config.server.clone();
-    let app = App::build(config, pool.clone(), Arc::new(SystemClock)).await?;
+    let app = App::build(config, pool, Arc::new(SystemClock)).await?;
     app.start_workers(running);
     let (router, shutdown) = (app.router(), running.clone());
     tokio::spawn(async move { sofa::server::serve_router(router, &settings, listener, shutdown).await });

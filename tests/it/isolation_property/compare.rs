@@ -51,13 +51,14 @@ pub fn told(who: Who, full: &World, answer: &Answered, twin: &Answered) -> Optio
 /// Headers that say nothing about data, or something else each time.
 const PASSING: &[&str] = &["date", "last-modified", "content-length", "x-request-id", "expires"];
 
-static PATTERNS: LazyLock<[(Regex, &str); 4]> = LazyLock::new(|| {
+static PATTERNS: LazyLock<[(Regex, &str); 5]> = LazyLock::new(|| {
     let pattern = |text: &str| Regex::new(text).unwrap();
     [
         (pattern(r"_page=[A-Za-z0-9_\-]+"), "_page=…"),
         // What the data say lies in the past; the server's own times do not.
         (pattern(r"20(2[4-9]|[3-8]\d)-\d\d-\d\dT[0-9:.]+(Z|[+\-]\d\d:\d\d)"), "(time)"),
         (pattern(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), "(id)"),
+        (pattern(r"http://127\.0\.0\.1:\d+"), "http://(receiver)"),
         (pattern(r#""launchID","valueString":"[^"]+""#), r#""launchID","valueString":"(launch)""#),
     ]
 });
@@ -74,12 +75,13 @@ pub fn comparable(who: Who, world: &World, full: &World, answer: &Answered) -> S
         .chain(full.names.iter().filter(|(name, _)| !who.sees().contains(&Side::of(name))))
         .filter_map(|(name, reference)| Some((reference.rsplit('/').next()?, name.as_str())))
         .collect();
-    let [page, time, id, launch] = &*PATTERNS;
+    let [page, time, id, receiver, launch] = &*PATTERNS;
     let text = id.0.replace_all(&text, |found: &regex::Captures<'_>| {
         ids.get(&found[0]).map_or_else(|| id.1.to_owned(), |name| format!("«{name}»"))
     });
     let text = page.0.replace_all(&text, page.1);
     let text = launch.0.replace_all(&text, launch.1);
+    let text = receiver.0.replace_all(&text, receiver.1);
     let text = time.0.replace_all(&text, time.1);
     let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
     match serde_json::from_str::<Value>(body) {

@@ -15,6 +15,11 @@ fn reference(to: &str) -> Value {
     json!({"reference": format!("«{to}»")})
 }
 
+/// An identifier that looks like everybody's, and one that is this side's.
+fn identifiers(mark: &str) -> Value {
+    json!([{"system": "urn:number", "value": "N1"}, {"system": "urn:secret", "value": mark}])
+}
+
 /// A coding, the marker in its text.
 fn concept(system: &str, code: &str, text: &str) -> Value {
     json!({"coding": [{"system": system, "code": code, "display": format!("Display of {code}")}], "text": text})
@@ -63,6 +68,7 @@ fn visit(mark: &str) -> Value {
 fn observation(mark: &str, code: &str, more: &Value) -> Value {
     let mut observation = json!({
         "resourceType": "Observation",
+        "identifier": identifiers(mark),
         "meta": {"profile": ["http://example.org/StructureDefinition/p"], "source": "urn:source:1"},
         "status": "final",
         "category": [hl7("observation-category", "vital-signs")],
@@ -86,6 +92,7 @@ fn quantity(value: f64, unit: &str) -> Value {
 fn condition(mark: &str) -> Value {
     json!({
         "resourceType": "Condition",
+        "identifier": identifiers(mark),
         "clinicalStatus": hl7("condition-clinical", "active"),
         "verificationStatus": hl7("condition-ver-status", "confirmed"),
         "category": [hl7("condition-category", "encounter-diagnosis")],
@@ -123,18 +130,18 @@ pub fn launch(side: Side) -> Vec<(&'static str, Value)> {
         ("remark", observation(mark, "8867-4", &json!({"valueString": format!("high {mark}"), "derivedFrom": [reference("weight")]}))),
         ("gone", observation(mark, "8310-5", &json!({"valueQuantity": quantity(36.8, "Cel")}))),
         ("drug", json!({
-            "resourceType": "MedicationRequest", "status": "active", "intent": "order",
+            "resourceType": "MedicationRequest", "identifier": identifiers(mark), "status": "active", "intent": "order",
             "medicationCodeableConcept": concept("urn:drug", "D1", mark),
             "subject": reference("patient"), "encounter": reference("visit"), "authoredOn": "2020-01-15",
             "requester": reference("shared.doctor"), "reasonReference": [reference("diabetes")],
         })),
         ("report", json!({
-            "resourceType": "DiagnosticReport", "status": "final", "code": concept("http://loinc.org", "24331-1", mark),
+            "resourceType": "DiagnosticReport", "identifier": identifiers(mark), "status": "final", "code": concept("http://loinc.org", "24331-1", mark),
             "subject": reference("patient"), "encounter": reference("visit"), "effectiveDateTime": "2020-01-15",
             "result": [reference("weight"), reference("pressure")], "conclusion": mark,
         })),
         ("list", json!({
-            "resourceType": "List", "status": "current", "mode": "working", "title": mark, "subject": reference("patient"),
+            "resourceType": "List", "identifier": identifiers(mark), "status": "current", "mode": "working", "title": mark, "subject": reference("patient"),
             "code": concept("http://loinc.org", "11450-4", mark),
             "entry": [{"item": reference("patient")}, {"item": reference("weight")}, {"item": reference("diabetes")}],
         })),
@@ -194,7 +201,8 @@ pub fn crossing(side: Side, subject: &str, encounter: &str, member: &str) -> Val
 pub fn crossing_list(side: Side, items: &[String]) -> Value {
     let items: Vec<Value> = items.iter().map(|item| json!({"item": reference(item)})).collect();
     json!({
-        "resourceType": "List", "status": "current", "mode": "working", "title": side.marker(),
+        "resourceType": "List", "identifier": identifiers(&side.marker()), "status": "current", "mode": "working",
+        "title": side.marker(),
         "code": concept("http://loinc.org", "11450-4", &side.marker()), "entry": items,
     })
 }

@@ -18,12 +18,13 @@
 //! | whose data, and who asks | `cast` |
 //! | the data | `data` |
 //! | servers that hold some of them | `worlds` |
-//! | the requests | `request`, `search` |
+//! | the requests | `request`, `search`, `probe` |
 //! | the verdict | `compare` |
 
 mod cast;
 mod compare;
 mod data;
+mod probe;
 mod request;
 mod search;
 mod worlds;
@@ -126,7 +127,7 @@ impl Worlds {
                     let of_others = self.full.links.iter().filter(|(side, _)| hidden.contains(side));
                     of_others.map(|(_, link)| link.clone()).collect()
                 };
-                let request = Maker { who, chance: &mut chance, names: &names, links: &links }.request();
+                let request = Maker { who, chance: &mut chance, names: &names, links: &links }.request(number);
                 self.put(who, &request, number, &mut findings).await;
             }
             let after = self.full.stored().await;

@@ -7,6 +7,7 @@ use sofa::load::Chance;
 
 use super::cast::{Side, Who};
 use super::data;
+use super::probe::{PROBES, probe};
 use super::search::{self, Names};
 
 /// A request; `«mine.weight»` and the like in any part of it are put in for each world.
@@ -32,14 +33,19 @@ impl Request {
     }
 
     /// With a FHIR body.
-    fn with_body(method: &'static str, path: impl Into<String>, body: &Value) -> Self {
+    pub fn with_body(method: &'static str, path: impl Into<String>, body: &Value) -> Self {
         let headers = vec![("content-type", "application/fhir+json".to_owned())];
         Self { headers, body: Some(body.to_string()), ..Self::new(method, path) }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// The same with another method and a body.
+    pub fn of(self, method: &'static str, body: &Value) -> Self {
+        Self { query: self.query, ..Self::with_body(method, self.path, body) }
     }
 
     fn asking(mut self, query: Vec<(String, String)>) -> Self {
@@ -93,8 +99,15 @@ pub struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// A request of any kind.
-    pub fn request(&mut self) -> Request {
+    /// Request `number`: each third is aimed, the others are of any kind.
+    pub fn request(&mut self, number: usize) -> Request {
+        if number.is_multiple_of(3) {
+            let number = number as u64 / 3;
+            let hidden: Vec<Side> = hidden_from(self.who).filter(|side| *side != Side::Office).collect();
+            // Another side with every round.
+            let side = hidden[((number + number / PROBES) % hidden.len() as u64) as usize];
+            return probe(number, side, self.who.writes());
+        }
         match self.chance.below(100) {
             0..48 => self.search(),
             48..60 => self.instance(),

@@ -69,6 +69,7 @@ type Parameter = (&'static str, &'static str, Takes);
 use Takes::{Composite, Day, Quantity, Reference, Text, Token, Uri};
 
 const SECRET: &str = "urn:secret|MARK";
+const NUMBERS: Takes = Token(&["urn:number|N1", SECRET, SECRET]);
 const PEOPLE: &[&str] = &["Müller", "mull", "anna", "MARK", "Roy"];
 const LOINC: &[&str] = &["29463-7", "http://loinc.org|29463-7", "http://loinc.org|", "|29463-7", "85354-9", "24331-1"];
 
@@ -85,6 +86,7 @@ const PARAMETERS: &[Parameter] = &[
     ("Patient", "birthdate", Day),
     ("Patient", "organization", Reference(&["Organization"])),
     ("Patient", "general-practitioner", Reference(&["Practitioner"])),
+    ("Observation", "identifier", NUMBERS),
     ("Observation", "code", Token(LOINC)),
     ("Observation", "combo-code", Token(&["8480-6", "29463-7"])),
     ("Observation", "component-code", Token(&["http://loinc.org|8480-6", "8462-4"])),
@@ -109,20 +111,24 @@ const PARAMETERS: &[Parameter] = &[
     ("Encounter", "subject", Reference(&["Patient"])),
     ("Encounter", "participant", Reference(&["Practitioner"])),
     ("Encounter", "service-provider", Reference(&["Organization"])),
+    ("Condition", "identifier", NUMBERS),
     ("Condition", "code", Token(&["44054006", "http://snomed.info/sct|44054006"])),
     ("Condition", "clinical-status", Token(&["active"])),
     ("Condition", "onset-date", Day),
     ("Condition", "patient", Reference(&["Patient"])),
     ("Condition", "encounter", Reference(&["Encounter"])),
+    ("MedicationRequest", "identifier", NUMBERS),
     ("MedicationRequest", "code", Token(&["urn:drug|D1", "D1"])),
     ("MedicationRequest", "status", Token(&["active"])),
     ("MedicationRequest", "authoredon", Day),
     ("MedicationRequest", "subject", Reference(&["Patient"])),
     ("MedicationRequest", "requester", Reference(&["Practitioner"])),
+    ("DiagnosticReport", "identifier", NUMBERS),
     ("DiagnosticReport", "code", Token(LOINC)),
     ("DiagnosticReport", "date", Day),
     ("DiagnosticReport", "result", Reference(&["Observation"])),
     ("DiagnosticReport", "subject", Reference(&["Patient"])),
+    ("List", "identifier", NUMBERS),
     ("List", "title", Text(&["MARK"])),
     ("List", "status", Token(&["current"])),
     ("List", "item", Reference(&["Patient", "Observation", "Condition"])),
@@ -160,10 +166,11 @@ fn of(kind: &str) -> Vec<&'static Parameter> {
 /// A whole query on `kind`.
 pub fn query(chance: &mut Chance, names: &Names, kind: &'static str) -> Vec<(String, String)> {
     let mut query = Vec::new();
-    for _ in 0..chance.below(3) {
-        query.push(match chance.below(8) {
-            0 => has(chance, names, kind, 0),
-            1 | 2 => one_common(chance, names),
+    for _ in 0..*chance.pick(&[0, 1, 1, 1, 2]) {
+        query.push(match chance.below(9) {
+            0 | 1 => has(chance, names, kind, 0),
+            2 | 3 => chain(chance, names, kind, 0).unwrap_or_else(|| one_common(chance, names)),
+            4 => one_common(chance, names),
             _ => parameter(chance, names, kind, 0),
         });
     }
@@ -225,13 +232,10 @@ fn parameter(chance: &mut Chance, names: &Names, kind: &str, depth: usize) -> (S
         return one_common(chance, names);
     };
     let Reference(targets) = takes else { return valued(chance, names, code, takes) };
-    let target = *chance.pick(targets);
-    if depth < 2 && chance.in_share(0.4) {
-        let (rest, value) = parameter(chance, names, target, depth + 1);
-        let typed =
-            if targets.len() > 1 || chance.in_share(0.5) { format!("{code}:{target}") } else { code.to_owned() };
-        return (format!("{typed}.{rest}"), value);
+    if depth < 2 && chance.in_share(0.2) {
+        return chain(chance, names, kind, depth).unwrap_or_else(|| one_common(chance, names));
     }
+    let target = *chance.pick(targets);
     let name = names.of_kind(chance, target);
     match chance.below(8) {
         0 => (format!("{code}:{target}"), format!("«#{name}»")),
@@ -239,6 +243,28 @@ fn parameter(chance: &mut Chance, names: &Names, kind: &str, depth: usize) -> (S
         2 => (format!("{code}:missing"), chance.in_share(0.5).to_string()),
         3 | 4 => (code.to_owned(), format!("«#{name}»")),
         _ => (code.to_owned(), format!("«{name}»")),
+    }
+}
+
+/// `subject:Patient.family=…`, for a type that refers to others.
+fn chain(chance: &mut Chance, names: &Names, kind: &str, depth: usize) -> Option<(String, String)> {
+    let all: Vec<_> = of(kind)
+        .into_iter()
+        .filter_map(|(_, code, takes)| if let Reference(targets) = takes { Some((*code, *targets)) } else { None })
+        .collect();
+    let (code, targets) = *(!all.is_empty()).then(|| chance.pick(&all))?;
+    let target = *chance.pick(targets);
+    let (rest, value) = end(chance, names, target, depth + 1);
+    let typed = if targets.len() > 1 || chance.in_share(0.5) { format!("{code}:{target}") } else { code.to_owned() };
+    Some((format!("{typed}.{rest}"), value))
+}
+
+/// The last part of a chain: often what only one of all resources that look alike has.
+fn end(chance: &mut Chance, names: &Names, kind: &str, depth: usize) -> (String, String) {
+    let identified = of(kind).into_iter().find(|(_, code, _)| *code == "identifier");
+    match identified.filter(|_| chance.in_share(0.5)) {
+        Some((_, code, takes)) => valued(chance, names, code, *takes),
+        None => parameter(chance, names, kind, depth),
     }
 }
 
@@ -289,7 +315,7 @@ fn has(chance: &mut Chance, names: &Names, kind: &str, depth: usize) -> (String,
     let (rest, value) = if depth == 0 && chance.in_share(0.2) {
         has(chance, names, from, depth + 1)
     } else {
-        parameter(chance, names, from, 1)
+        end(chance, names, from, 1)
     };
     (format!("_has:{from}:{code}:{rest}"), value)
 }

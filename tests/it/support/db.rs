@@ -56,13 +56,18 @@ pub async fn db() -> TestDb {
     execute(&mut admin, format!("create database {name} template {template} {strategy}")).await;
     admin.close().await.unwrap();
     let options = server.options.clone().database(&name);
-    let limits = store::PoolLimits {
+    let url = server.url(&name);
+    // Looks over the wall.
+    let pool = store::owner_pool(options.clone().options([("sofa.wall", r#"{"all":true}"#)]), &limits());
+    TestDb { pool, options, url, name }
+}
+
+fn limits() -> store::PoolLimits {
+    store::PoolLimits {
         max_connections: 3,
         acquire_timeout: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(30),
-    };
-    let url = server.url(&name);
-    TestDb { pool: store::pool(options.clone(), &limits), options, url, name }
+    }
 }
 
 impl Drop for TestDb {
@@ -254,9 +259,10 @@ async fn template(server: &Server) -> String {
         let new = format!("{name}_new");
         execute(&mut admin, format!("drop database if exists {new}")).await;
         execute(&mut admin, format!("create database {new}")).await;
-        let mut connection = server.options.clone().database(&new).connect().await.unwrap();
-        store::MIGRATIONS.run(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        let owner = store::owner_pool(server.options.clone().database(&new), &limits());
+        store::migrate(&owner).await.unwrap();
+        store::wall::raise(&owner).await.unwrap();
+        owner.close().await;
         execute(&mut admin, format!("alter database {new} rename to {name}")).await;
     }
     sqlx::query("select pg_advisory_unlock($1)").bind(TEMPLATE_LOCK).execute(&mut admin).await.unwrap();

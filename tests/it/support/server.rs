@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sofa::access::Walls;
 use sofa::app::App;
 use sofa::clock::{Clock, ManualClock, SharedClock, SystemClock};
 use sofa::config::Config;
@@ -25,6 +26,8 @@ pub struct Options<'a> {
     pub manual_clock: bool,
     /// Without background loops: what they do is not part of the test, or done by hand.
     pub without_workers: bool,
+    /// Which walls stand.
+    pub walls: Walls,
 }
 
 /// A running server; stops when dropped.
@@ -75,11 +78,16 @@ impl TestServer {
     /// A further replica on the same database, with an address of its own but the same public one. Returns its FHIR
     /// base; it stops with this server.
     pub async fn replica(&self, config: &str) -> String {
+        self.replica_engine(config).await.0
+    }
+
+    /// The same, with its engine.
+    pub async fn replica_engine(&self, config: &str) -> (String, Engine) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let own = format!("http://{}/fhir", listener.local_addr().expect("an address"));
         let options = Options { config, ..Options::default() };
-        run(&options, &self.url, listener, &self.db, Arc::new(SystemClock), &self.running).await;
-        own
+        let engine = run(&options, &self.url, listener, &self.db, Arc::new(SystemClock), &self.running).await;
+        (own, engine)
     }
 
     /// Moves the manual clock forward.
@@ -106,7 +114,8 @@ async fn run(
         statement_timeout: config.database.statement_timeout,
     };
     let pool = store::pool(db.options.clone(), &limits);
-    let app = App::build(config, pool, clock).await.expect("the application");
+    let mut app = App::build(config, pool, clock).await.expect("the application");
+    app.walls = options.walls;
     if !options.without_workers {
         app.start_workers(running);
     }

@@ -1,6 +1,6 @@
 mod json;
-mod labels;
 mod limits;
+mod meta;
 mod path;
 
 use super::*;

@@ -1,9 +1,11 @@
 //! What `$meta-add` and `$meta-delete` do to a resource (FHIR R4 resource-operation-meta-add.html, -delete.html): profiles,
 //! tags and security labels are sets. A label is its system and code, whatever its version and display; a profile is its URL.
 
+use std::collections::HashSet;
+
 use super::{Refused, list::List, malformed, value::Value};
 use crate::fhir::{
-    json::{Kind, Ref, quote},
+    json::{Kind, Ref},
     resource::Resource,
     tree::Tree,
     validate::misshapen,
@@ -12,18 +14,18 @@ use crate::fhir::{
 /// The elements of `Meta` that these operations are for.
 const SETS: [&str; 3] = ["profile", "security", "tag"];
 
-/// Labels to be added or deleted.
+/// MetaPatch to be added or deleted.
 #[derive(Clone, Debug)]
-pub struct Labels {
+pub struct MetaPatch {
     /// By the index in [`SETS`].
     sets: [Vec<Value>; 3],
-    is_added: bool,
+    adds: bool,
     length: usize,
 }
 
-impl Labels {
+impl MetaPatch {
     /// Reads the operation's Parameters: one parameter `meta`.
-    pub fn read(parameters: &Resource, is_added: bool) -> Result<Self, Refused> {
+    pub(super) fn read(parameters: &Resource, adds: bool) -> Result<Self, Refused> {
         let metas: Vec<_> = parameters.root().at("parameter");
         let is_meta = |one: &Ref<'_>| one.str("name").as_deref() == Some("meta");
         let one = match metas.as_slice() {
@@ -41,7 +43,7 @@ impl Labels {
         if sets.iter().all(Vec::is_empty) {
             return Err(malformed("expected a profile, tag or security label", "Parameters.parameter[0].value"));
         }
-        Ok(Self { sets, is_added, length: parameters.text().len() })
+        Ok(Self { sets, adds, length: parameters.text().len() })
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -63,13 +65,13 @@ impl Labels {
     fn change(&self, meta: &mut Value, name: &str, labels: &[Value]) {
         let mut list = List::take(meta, name, true);
         let key = |label: Option<&Value>| label.and_then(key);
-        if self.is_added {
-            let mut known: std::collections::HashSet<_> =
+        if self.adds {
+            let mut known: HashSet<_> =
                 list.items.iter().filter_map(|item| key(item.value.as_ref())).collect();
             let new = labels.iter().filter(|label| known.insert(self::key(label).unwrap_or_default()));
             list.items.extend(new.cloned().map(Into::into));
         } else {
-            let gone: std::collections::HashSet<_> = labels.iter().filter_map(self::key).collect();
+            let gone: HashSet<_> = labels.iter().filter_map(self::key).collect();
             list.items.retain(|item| key(item.value.as_ref()).is_none_or(|key| !gone.contains(&key)));
         }
         list.put(meta, name);
@@ -84,10 +86,4 @@ fn key(label: &Value) -> Option<(String, String)> {
         Value::Scalar(_) => Some((label.string()?, String::new())),
         Value::Array(_) => None,
     }
-}
-
-/// The answer of `$meta` and its kin: the `meta` of a resource as Parameters, JSON text.
-pub fn meta_of(resource: &Resource) -> String {
-    let meta = resource.root().get("meta").map_or("{}", Ref::raw);
-    format!("{{\"resourceType\":\"Parameters\",\"parameter\":[{{\"name\":{},\"valueMeta\":{meta}}}]}}", quote("return"))
 }

@@ -2,10 +2,10 @@ use super::*;
 
 const BEFORE: &str = r#"{"resourceType":"Patient","meta":{"versionId":"3","profile":["urn:a"],"_profile":[{"id":"i"}],"tag":[{"system":"s","code":"c","display":"D"},{"code":"c"}]},"text":{"status":"generated","div":"<div/>"},"active":true}"#;
 
-fn changed(before: &str, meta: &str, is_added: bool) -> String {
+fn changed(before: &str, meta: &str, adds: bool) -> String {
     let parameters = format!(r#"{{"resourceType":"Parameters","parameter":[{{"name":"meta","valueMeta":{meta}}}]}}"#);
-    let labels = Labels::read(&resource(&parameters), is_added).unwrap();
-    let after = Patch::Labels(labels).apply(&resource(before), &Limits::default()).unwrap();
+    let patch = Patch::meta(&resource(&parameters), adds).unwrap();
+    let after = patch.apply(&resource(before), &Limits::default()).unwrap();
     after.text().to_owned()
 }
 
@@ -62,6 +62,6 @@ fn what_names_no_label_is_refused() {
         r#"{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tags":[{"code":"c"}]}}]}"#,
         r#"{"resourceType":"Parameters","parameter":[{"name":"meta","valueMeta":{"tag":{"code":"c"}}}]}"#,
     ] {
-        assert!(matches!(Labels::read(&resource(parameters), true), Err(Refused::Malformed(_))), "{parameters}");
+        assert!(matches!(Patch::meta(&resource(parameters), true), Err(Refused::Malformed(_))), "{parameters}");
     }
 }
