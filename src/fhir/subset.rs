@@ -3,19 +3,22 @@
 //! What is kept is kept to the byte. The result is marked as incomplete with the tag `SUBSETTED`, so that nobody stores it
 //! back as the whole.
 
+use std::borrow::Cow;
+
 use super::{
-    definition::types::{Field, TypeId, Types, r4},
+    definition::types::{Field, Kind as TypeKind, TypeId, Types, r4},
     json::{Kind, Ref, quote},
     resource::Resource,
     search::Summary,
 };
 
+const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
 const SUBSETTED: &str = r#"{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED","display":"subsetted"}"#;
 
 /// What is kept of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// What R4 marks as summary, in backbone elements too.
+    /// What R4 marks as summary, inside of elements too, and what must be there.
     Summary,
     /// The narrative and what must be there.
     Text,
@@ -60,20 +63,44 @@ impl Keep {
 /// The JSON text of what is kept of `resource`.
 pub fn subset(resource: &Resource, keep: &Keep) -> String {
     let types = r4();
-    let mut out = format!("{{\"resourceType\":{}", quote(resource.type_name()));
     let Some(ty) = types.resource(resource.type_name()) else { return resource.text().to_owned() };
     let root = resource.root();
+    let mut kept = String::new();
+    let mut contained = None;
+    for (name, value) in root.members() {
+        let field = types.field_named(ty, plain(&name)).map(|field| types.field(field));
+        match field {
+            None => {}
+            Some(field) if matches!(&*field.name, "id" | "meta") => {}
+            Some(field) if keep.keeps(field) => member(&mut kept, &name, &part(types, field, value, keep)),
+            Some(field) if &*field.name == "contained" => contained = Some(value),
+            Some(_) => {}
+        }
+    }
+    // A reference to a contained resource does not lose it (invariant ref-1).
+    if let Some(contained) = contained.filter(|_| kept.contains("\"#")) {
+        member(&mut kept, "contained", contained.raw());
+    }
+    let mut out = format!("{{\"resourceType\":{}", quote(resource.type_name()));
     if let Some(id) = root.get("id") {
         member(&mut out, "id", id.raw());
     }
     member(&mut out, "meta", &tagged(root.get("meta")));
-    members(&mut out, types, ty, root, keep, true);
+    if !kept.is_empty() {
+        out.push(',');
+        out.push_str(&kept);
+    }
     out.push('}');
     out
 }
 
+/// The name without the `_` of a primitive's sibling.
+fn plain(name: &str) -> &str {
+    name.strip_prefix('_').unwrap_or(name)
+}
+
 fn member(out: &mut String, name: &str, text: &str) {
-    if !out.ends_with('{') {
+    if !out.is_empty() && !out.ends_with('{') {
         out.push(',');
     }
     out.push_str(&quote(name));
@@ -81,45 +108,32 @@ fn member(out: &mut String, name: &str, text: &str) {
     out.push_str(text);
 }
 
-/// Appends the members of an object that are kept. It is as deep as the parser allows.
-fn members(out: &mut String, types: &Types, ty: TypeId, object: Ref<'_>, keep: &Keep, is_root: bool) {
-    for (name, value) in object.members() {
-        if is_root && matches!(&*name, "resourceType" | "id" | "meta") {
-            continue;
+/// A member that is kept: as it is, but for a summary with its own summary only.
+fn part<'d>(types: &Types, field: &Field, value: Ref<'d>, keep: &Keep) -> Cow<'d, str> {
+    if *keep != Keep::Summary || types.ty(field.ty).kind != TypeKind::Complex {
+        return Cow::Borrowed(value.raw());
+    }
+    match value.kind() {
+        Kind::Array => {
+            let items: Vec<_> = value.items().map(|item| summary(types, field.ty, item)).collect();
+            Cow::Owned(format!("[{}]", items.join(",")))
         }
-        let Some(field) = types.field_named(ty, name.strip_prefix('_').unwrap_or(&name)) else { continue };
-        let field = types.field(field);
-        if !keep.keeps(field) {
-            continue;
-        }
-        let is_backbone = types.ty(field.ty).name.contains('.');
-        if *keep == Keep::Summary && is_backbone {
-            member(out, &name, &backbone(types, field.ty, value, keep));
-        } else {
-            member(out, &name, value.raw());
-        }
+        _ => summary(types, field.ty, value),
     }
 }
 
-fn backbone(types: &Types, ty: TypeId, value: Ref<'_>, keep: &Keep) -> String {
-    let one = |object: Ref<'_>| {
-        let mut out = "{".to_owned();
-        if let Some(id) = object.get("id") {
-            member(&mut out, "id", id.raw());
+/// The summary of an element: an attachment without its data, say. It is as deep as the parser allows.
+fn summary<'d>(types: &Types, ty: TypeId, element: Ref<'d>) -> Cow<'d, str> {
+    let mut out = "{".to_owned();
+    for (name, value) in element.members() {
+        let Some(field) = types.field_named(ty, plain(&name)).map(|field| types.field(field)) else { continue };
+        if &*field.name == "id" || Keep::Summary.keeps(field) {
+            member(&mut out, &name, &part(types, field, value, &Keep::Summary));
         }
-        for (name, value) in object.members().filter(|(name, _)| name == "modifierExtension") {
-            member(&mut out, &name, value.raw());
-        }
-        members(&mut out, types, ty, object, keep, false);
-        out.push('}');
-        // An element has content: where nothing of it is summary, it stays whole.
-        if out == "{}" { object.raw().to_owned() } else { out }
-    };
-    if value.kind() == Kind::Array {
-        format!("[{}]", value.items().map(one).collect::<Vec<_>>().join(","))
-    } else {
-        one(value)
     }
+    out.push('}');
+    // An element has content: where nothing of it is summary, it stays whole.
+    if out == "{}" { Cow::Borrowed(element.raw()) } else { Cow::Owned(out) }
 }
 
 /// `meta` with the tag, once.
@@ -130,8 +144,7 @@ fn tagged(meta: Option<Ref<'_>>) -> String {
     for (name, value) in meta.members() {
         if name == "tag" && value.kind() == Kind::Array {
             has_tags = true;
-            let mut tags: Vec<&str> =
-                value.items().filter(|tag| tag.str("code").as_deref() != Some("SUBSETTED")).map(Ref::raw).collect();
+            let mut tags: Vec<&str> = value.items().filter(|tag| !is_subsetted(*tag)).map(Ref::raw).collect();
             tags.push(SUBSETTED);
             member(&mut out, "tag", &format!("[{}]", tags.join(",")));
         } else {
@@ -143,6 +156,10 @@ fn tagged(meta: Option<Ref<'_>>) -> String {
     }
     out.push('}');
     out
+}
+
+fn is_subsetted(tag: Ref<'_>) -> bool {
+    tag.str("code").as_deref() == Some("SUBSETTED") && tag.str("system").as_deref() == Some(OBSERVATION_VALUE)
 }
 
 #[cfg(test)]
@@ -190,5 +207,48 @@ mod tests {
         let resource = Resource::parse(text, &Limits::default()).unwrap();
         assert!(subset(&resource, &Keep::Summary).contains("1.50"));
         assert_eq!(Keep::asked(Some(Summary::False), &[]), None);
+    }
+
+    fn part(text: &str, keep: &Keep) -> String {
+        let part = subset(&Resource::parse(text, &Limits::default()).unwrap(), keep);
+        part.replace(&format!(",\"meta\":{{\"tag\":[{SUBSETTED}]}}"), "")
+    }
+
+    #[test]
+    fn a_summary_is_one_inside_of_elements_too() {
+        let document = r#"{"resourceType":"DocumentReference","status":"current","content":[{"attachment":{"contentType":"text/plain","data":"aGk=","size":2},"format":{"code":"f"}},{"id":"c","extension":[{"url":"u"}],"attachment":{"data":"aGk="}}],"context":{"period":{"start":"2020"},"related":[{"reference":"Patient/1","extension":[{"url":"u"}]}]}}"#;
+        assert_eq!(
+            part(document, &Keep::Summary),
+            r#"{"resourceType":"DocumentReference","status":"current","content":[{"attachment":{"contentType":"text/plain","size":2},"format":{"code":"f"}},{"id":"c","attachment":{"data":"aGk="}}],"context":{"period":{"start":"2020"}}}"#
+        );
+        assert_eq!(part(document, &Keep::Data), document);
+        let bundle = r#"{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"Patient","text":{"status":"empty","div":"<div/>"},"photo":[{"data":"aGk="}]}}]}"#;
+        assert_eq!(part(bundle, &Keep::Summary), bundle);
+    }
+
+    #[test]
+    fn what_is_contained_stays_with_references_to_it() {
+        let text = r##"{"resourceType":"Observation","contained":[{"resourceType":"Patient","id":"p"}],"status":"final","code":{"text":"c"},"subject":{"reference":"#p"}}"##;
+        let elements = |name: &str| Keep::Elements(vec![name.to_owned()]);
+        for (keep, contains) in [
+            (Keep::Summary, true),
+            (Keep::Data, true),
+            (elements("subject"), true),
+            (elements("contained"), true),
+            (elements("code"), false),
+            (Keep::Text, false),
+        ] {
+            assert_eq!(part(text, &keep).matches(r#""contained""#).count(), usize::from(contains), "{keep:?}");
+        }
+    }
+
+    #[test]
+    fn a_label_of_another_system_is_no_mark() {
+        let text = r#"{"resourceType":"Patient","meta":{"tag":[{"system":"urn:own","code":"SUBSETTED"},{"code":"a"}]},"text":{"status":"empty","div":"<div/>"}}"#;
+        let told = part(text, &Keep::Data);
+        assert!(
+            told.contains(&format!(r#"[{{"system":"urn:own","code":"SUBSETTED"}},{{"code":"a"}},{SUBSETTED}]"#)),
+            "{told}"
+        );
     }
 }

@@ -23,6 +23,7 @@ use super::{
     Engine, Failure,
     condition::Condition,
     read::{self, parsed},
+    subscription::show::View,
     validate::{self, Verdict},
     write::{self, Expected, Op, Planned, Written},
 };
@@ -205,17 +206,56 @@ async fn patched(
             read::visible(engine, &mut conn, permit, kind, id).await?
         }
     };
-    let body = row.body.as_deref().ok_or(Failure::Gone)?;
+    let body = row.body.clone().ok_or(Failure::Gone)?;
+    let before = parsed(engine, &body)?;
+    // What cannot be changed is not tested against either.
+    write::check_change(engine, permit, &row, Some(&before))?;
     check_version(row.version, if_match)?;
-    let after = patch.apply(&parsed(engine, body)?, &engine.limits()).map_err(|refused| match refused {
-        Refused::Malformed(issue) => Failure::BadRequest(issue.into()),
-        Refused::Unfitting(issue) => Failure::Unprocessable(issue.into()),
-    })?;
+    let before = as_seen(engine, permit, &row, body, before).await?;
+    let after = applied(engine, patch, before).await?;
     let verdict = validate::one(engine, &after).await?;
     // With a version of its own, the client is told when another writer was first.
     let expected = Some(if_match.map_or(Expected::Seen(row.version), Expected::Version));
     let advice = verdict.into_advice();
     Ok((Op::Update { id: row.id, resource: after, expected }, advice))
+}
+
+/// What is patched is what its owner reads: a Subscription with its headers in the clear, or the patch would store the
+/// masks in their place.
+async fn as_seen(
+    engine: &Engine,
+    permit: &Permit,
+    row: &Current,
+    body: String,
+    stored: Resource,
+) -> Result<Resource, Failure> {
+    if row.r#type != "Subscription" {
+        return Ok(stored);
+    }
+    let mut conn = engine.reader(permit.wall()).await?;
+    let view = View::of(&mut conn, engine, permit, &row.r#type, &row.id).await?;
+    parsed(engine, &view.body(row.version, body))
+}
+
+/// Patches whose document or own text is longer are applied on a thread of their own, so that they delay nobody else.
+const LONG: usize = 32 * 1024;
+
+async fn applied(engine: &Engine, patch: &Patch, before: Resource) -> Result<Resource, Failure> {
+    let limits = engine.limits();
+    let after = if before.text().len() + patch.len() <= LONG {
+        patch.apply(&before, &limits)
+    } else {
+        let patch = patch.clone();
+        let work = tokio::task::spawn_blocking(move || patch.apply(&before, &limits));
+        work.await.map_err(|error| {
+            tracing::error!(%error, "a patch ended without a result");
+            Failure::Internal
+        })?
+    };
+    after.map_err(|refused| match refused {
+        Refused::Malformed(issue) => Failure::BadRequest(issue.into()),
+        Refused::Unfitting(issue) => Failure::Unprocessable(issue.into()),
+    })
 }
 
 fn check_version(current: i64, if_match: Option<i64>) -> Result<(), Failure> {

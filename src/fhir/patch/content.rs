@@ -1,5 +1,7 @@
 //! What an operation of a FHIRPath Patch brings: the part `value`.
 
+use std::borrow::Cow;
+
 use super::{
     Refused,
     list::{Item, List},
@@ -36,7 +38,7 @@ impl Content {
             (None, Some(resource), []) => Ok(Self::Resource(Value::of(tree.json(resource)))),
             (None, None, [_, ..]) => {
                 let named = parts.into_iter().map(|one| {
-                    let name = tree.str(one, "name").map(std::borrow::Cow::into_owned).unwrap_or_default();
+                    let name = tree.str(one, "name").map(Cow::into_owned).unwrap_or_default();
                     Ok((name, Self::read(tree, one)?))
                 });
                 Ok(Self::Parts(named.collect::<Result<_, Refused>>()?))

@@ -1,5 +1,7 @@
 //! JSON Patch (RFC 6902) with JSON Pointer (RFC 6901).
 
+use std::sync::Arc;
+
 use super::{Budget, MOST_OPERATIONS, Refused, malformed, unfitting, value::Value};
 use crate::fhir::{
     json::{Doc, Kind, Limits, Ref},
@@ -9,11 +11,11 @@ use crate::fhir::{
 /// A JSON Patch document.
 #[derive(Clone, Debug)]
 pub struct JsonPatch {
-    operations: Vec<Operation>,
+    operations: Arc<[Operation]>,
     length: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Operation {
     Add { path: Pointer, value: Value },
     Remove { path: Pointer },

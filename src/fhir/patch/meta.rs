@@ -66,8 +66,7 @@ impl MetaPatch {
         let mut list = List::take(meta, name, true);
         let key = |label: Option<&Value>| label.and_then(key);
         if self.adds {
-            let mut known: HashSet<_> =
-                list.items.iter().filter_map(|item| key(item.value.as_ref())).collect();
+            let mut known: HashSet<_> = list.items.iter().filter_map(|item| key(item.value.as_ref())).collect();
             let new = labels.iter().filter(|label| known.insert(self::key(label).unwrap_or_default()));
             list.items.extend(new.cloned().map(Into::into));
         } else {

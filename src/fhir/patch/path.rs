@@ -10,7 +10,7 @@
 //!
 //! What is left without content is no element of FHIR, so it goes along with the last that was in it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
     Budget, MOST_OPERATIONS, Refused,
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::fhir::{
     definition::types::{Field, Kind, TypeId},
-    json::Limits,
+    json::{Limits, Ref},
     outcome::IssueType,
     path::{Expression, Scope},
     resource::Resource,
@@ -120,8 +120,8 @@ fn operation(tree: &Tree<'_>, one: Node) -> Result<Operation, Refused> {
     let part = |name: &str| parts.iter().find(|(own, _)| own == name).map(|(_, part)| *part);
     let value = |name: &str| part(name).and_then(|part| tree.child(part, "value")).and_then(|value| tree.value(value));
     let text = |name: &str| {
-        let text = value(name).and_then(|value| value.as_str());
-        text.map(std::borrow::Cow::into_owned).ok_or_else(|| malformed(format!("expected the part {name}"), &at))
+        let text = value(name).and_then(Ref::as_str);
+        text.map(Cow::into_owned).ok_or_else(|| malformed(format!("expected the part {name}"), &at))
     };
     let number = |name: &str| {
         let number = value(name).and_then(|value| value.raw().parse::<usize>().ok());

@@ -66,9 +66,11 @@ pub fn link(base: &str, path: &str, used: &[(String, String)]) -> String {
     format!("{base}{path}?{query}")
 }
 
-/// What `_summary` and `_elements` leave of a body.
-pub fn kept(engine: &Engine, query: &Query, body: String) -> Result<String, Failure> {
-    match Keep::asked(query.summary, &query.elements) {
+/// What `_summary` and `_elements` leave of a match, and `_summary` of what is included: `_elements` are those of what was
+/// searched (search.html#elements).
+pub fn kept(engine: &Engine, query: &Query, body: String, is_match: bool) -> Result<String, Failure> {
+    let elements = if is_match { query.elements.as_slice() } else { &[] };
+    match Keep::asked(query.summary, elements) {
         Some(keep) => Ok(subset(&parsed(engine, &body)?, &keep)),
         None => Ok(body),
     }

@@ -273,12 +273,12 @@ async fn finish(
     for found in results.matches {
         if shown(engine, leave, &found.current)? {
             let body = body(engine, leave, &found.current).await?;
-            set.entry(&engine.base, &found.current, &bundle::kept(engine, query, body)?, "match");
+            set.entry(&engine.base, &found.current, &bundle::kept(engine, query, body, true)?, "match");
         }
     }
     for row in &results.included {
         let body = body(engine, leave, row).await?;
-        set.entry(&engine.base, row, &bundle::kept(engine, query, body)?, "include");
+        set.entry(&engine.base, row, &bundle::kept(engine, query, body, false)?, "include");
     }
     if !results.warnings.is_empty() {
         set.outcome(results.warnings);

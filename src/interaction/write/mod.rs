@@ -42,7 +42,7 @@ use crate::{
 };
 
 pub use recover::recover;
-pub use resolve::{Resolved, located, resolve};
+pub use resolve::{Resolved, check_change, located, resolve};
 
 /// One write as it was asked for.
 #[derive(Clone, Debug)]

@@ -218,15 +218,21 @@ async fn changeable(
     if before.as_ref().is_some_and(|before| !permit.shows(before, id, &engine.base)) {
         return Ok(None);
     }
+    check_change(engine, permit, &row, before.as_ref())?;
+    Ok(Some((row, before)))
+}
+
+/// Whether what this caller may see is also its to change.
+pub fn check_change(engine: &Engine, permit: &Permit, row: &Current, before: Option<&Resource>) -> Result<(), Failure> {
     if !permit.may_change(row.tenant) {
         let text = "this is data of the jurisdiction; it can be read here, not changed";
         return Err(Failure::Forbidden(Outcome::error(IssueType::Forbidden, text)));
     }
     // What is shown but is outside the patient's compartment (Practitioner, Organization) is not changed either.
-    if before.as_ref().is_some_and(|before| !permit.may_write(before, id, &engine.base)) {
+    if before.is_some_and(|before| !permit.may_write(before, &row.id, &engine.base)) {
         return Err(outside_compartment());
     }
-    Ok(Some((row, before)))
+    Ok(())
 }
 
 fn outside_compartment() -> Failure {

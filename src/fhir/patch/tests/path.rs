@@ -133,6 +133,14 @@ fn elements_are_added_replaced_and_deleted() {
             patient(r#""text":{"div":"<p/>"}"#),
             patient(r#""text":{"div":"<div/>"}"#),
         ),
+    ] {
+        becomes(&before, &[(kind, target, &parts)], &after);
+    }
+}
+
+#[test]
+fn choices_resources_and_extensions_are_elements_too() {
+    for (kind, target, parts, before, after) in [
         // A choice.
         (
             "add",
