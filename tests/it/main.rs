@@ -22,6 +22,7 @@ mod isolation_property;
 mod launch;
 mod layers;
 mod oauth;
+mod patch;
 mod plans;
 mod profiles;
 mod reindex;
