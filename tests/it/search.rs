@@ -236,9 +236,6 @@ async fn each_kind_of_value_finds_what_it_should() {
         // uri
         ("Patient?_profile=http://example.org/StructureDefinition/p|1.0", &["anna"]),
         ("Patient?_source=urn:source:1", &["anna"]),
-        ("Patient?_source:below=urn:source", &["anna"]),
-        ("Patient?_source:below=urn:sour", &[]),
-        ("Patient?_source:above=urn:source:1:2", &["anna"]),
         // composite
         ("Observation?code-value-quantity=29463-7$gt2", &["heavy"]),
         ("Observation?component-code-value-quantity=http://loinc.org|8480-6$gt100", &["pressure"]),
