@@ -423,7 +423,7 @@ async fn a_post_finds_what_a_get_finds() {
     assert_eq!(names(post("_search", "_type=Encounter&_lastUpdated=gt2020").await), ["stay", "visit"]);
     data.service.send("POST", "Patient/_search", &[("content-type", "text/csv")], Some("a".into())).await.expect(415);
     // 64 kB in a form, 8 kB in a URL.
-    let many: Vec<_> = (0..1700).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    let many: Vec<_> = (0..1700).map(|_| sofa::id::new_uuid().to_string()).collect();
     let body = format!("_id={},{}", many.join(","), data.resolved("#bert!"));
     let answer = data.service.send("POST", "Patient/_search", &form, Some(body)).await;
     assert_eq!(names(answer), ["bert"]);
