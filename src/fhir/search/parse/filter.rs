@@ -132,7 +132,9 @@ impl<'r> Reader<'r> {
     }
 
     fn of_row(&mut self, code: &str, texts: Vec<String>) -> Result<Filter, Refusal> {
-        self.spend(texts.iter().map(|text| LOOKUP + text.len() / BYTES_PER_STEP).sum())?;
+        // Ids are looked up all at once.
+        let step = if code == "_id" { 1 } else { LOOKUP };
+        self.spend(texts.iter().map(|text| step + text.len() / BYTES_PER_STEP).sum())?;
         let each = |make: &dyn Fn(String) -> Filter| either(texts.iter().cloned().map(make).collect());
         Ok(match code {
             "_id" => {
