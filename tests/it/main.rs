@@ -34,4 +34,5 @@ mod subscriptions;
 mod support;
 mod validate;
 mod validation;
+mod wall;
 mod xml;
