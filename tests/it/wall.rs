@@ -1,5 +1,6 @@
 //! The second wall: what Postgres itself shows, whatever a statement asks for.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sofa::config::RowLevelSecurity;
@@ -122,8 +123,10 @@ async fn a_connection_carries_no_wall_to_its_next_user() {
     let (_db, pool) = walled().await;
     let is_clean = async || {
         let mut conn = pool.acquire().await.unwrap();
-        let said: Option<String> =
-            sqlx::query_scalar("select nullif(current_setting('sofa.wall', true), '')").fetch_one(&mut *conn).await.unwrap();
+        let said: Option<String> = sqlx::query_scalar("select nullif(current_setting('sofa.wall', true), '')")
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap();
         assert_eq!(said, None);
         assert!(ids(&mut conn, "resource").await.is_err());
         // Statements of one transaction have one time.
@@ -139,7 +142,8 @@ async fn a_connection_carries_no_wall_to_its_next_user() {
     drop(conn);
     is_clean().await;
     let mut conn = store::read(&pool, &Wall::All).await.unwrap();
-    let slow = tokio::time::timeout(Duration::from_millis(20), sqlx::raw_sql("select pg_sleep(0.1)").execute(&mut *conn));
+    let slow =
+        tokio::time::timeout(Duration::from_millis(20), sqlx::raw_sql("select pg_sleep(0.1)").execute(&mut *conn));
     assert!(slow.await.is_err());
     drop(conn);
     is_clean().await;
@@ -202,7 +206,11 @@ async fn only_what_is_of_the_callers_own_is_written() {
         (Wall::All, 8, Some(C), Some("q"), Ok(1)),
     ];
     for (wall, tenant, context, client, expected) in cases {
-        assert_eq!(insert(&wall, tenant, context, client).await, expected, "{wall:?}: {tenant}, {context:?}, {client:?}");
+        assert_eq!(
+            insert(&wall, tenant, context, client).await,
+            expected,
+            "{wall:?}: {tenant}, {context:?}, {client:?}"
+        );
     }
 }
 
@@ -294,7 +302,8 @@ async fn an_ordinary_owner_of_the_tables_stands_behind_the_wall_as_it_is() {
     let mut tx = store::begin_behind(&pool, &Wall::Service).await.unwrap();
     let current: String = sqlx::query_scalar("select current_user::text").fetch_one(tx.conn()).await.unwrap();
     assert_eq!(current, name);
-    let insert = "insert into resource (tenant, type, id, version, updated, method) values (0, 'Basic', 'x', 1, now(), 'POST')";
+    let insert =
+        "insert into resource (tenant, type, id, version, updated, method) values (0, 'Basic', 'x', 1, now(), 'POST')";
     sqlx::raw_sql(insert).execute(tx.conn()).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(ids(&mut store::read(&pool, &Wall::Shared).await.unwrap(), "resource").await.unwrap(), ["x"]);
@@ -382,10 +391,7 @@ async fn conditions_reach_the_indexes_through_the_wall() {
             "select * from resource where tenant = 7 and type = 'Basic' and id = 'x'",
             "((tenant = 7) AND (type = 'Basic'::text) AND (id = 'x'::text))",
         ),
-        (
-            "select * from resource where tenant = 7 and key > 5 order by key limit 1",
-            "((tenant = 7) AND (key > 5))",
-        ),
+        ("select * from resource where tenant = 7 and key > 5 order by key limit 1", "((tenant = 7) AND (key > 5))"),
         (
             "select * from resource where tenant = 7 and updated >= to_timestamp('1'::numeric) order by updated limit 1",
             "((tenant = 7) AND (updated >= ",
@@ -423,4 +429,99 @@ async fn locks_and_presence_work_behind_the_wall() {
     let mut beside = db.options.connect().await.unwrap();
     assert_eq!(ids(&mut beside, "resource").await.unwrap().len(), 6);
     beside.close().await.unwrap();
+}
+
+/// Who sees everything: what goes on in nobody's name, and what ends a write or a context.
+#[test]
+fn all_resources_are_seen_by_background_work_only() {
+    let mut found = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if std::fs::read_to_string(&path).is_ok_and(|text| text.contains("Wall::All")) {
+                let below = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+                found.push(below.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    let known = [
+        // Where a test has taken the wall down.
+        "access/caller.rs",
+        "context/clear.rs",
+        "context/expiry.rs",
+        "interaction/subscription/handshake.rs",
+        "interaction/subscription/mod.rs",
+        "interaction/write/apply.rs",
+    ];
+    assert_eq!(found, known);
+}
+
+/// What is asked for when one wall, or both, were taken down on purpose.
+#[cfg(debug_assertions)]
+mod taken_down {
+    use sofa::access::Walls;
+
+    use crate::isolation::{Side, assert_unreachable, side};
+    use crate::support::server::{Options, TestServer};
+
+    /// Two launches of one organisation, and one of another.
+    async fn sides(without_code: bool, without_database: bool) -> (TestServer, [Side; 3]) {
+        let walls = Walls { without_code, without_database };
+        let server = TestServer::with(Options { walls, ..Options::default() }).await;
+        let sides = tokio::join!(side(&server, "left", 7), side(&server, "right", 7), side(&server, "far", 8));
+        (server, sides.into())
+    }
+
+    #[tokio::test]
+    async fn one_wall_is_enough() {
+        for (without_code, without_database) in [(true, false), (false, true)] {
+            let (_server, [left, right, far]) = sides(without_code, without_database).await;
+            for other in [&right, &far] {
+                for reference in [other.launch.first("Patient"), other.written.as_str()] {
+                    assert_unreachable(&left.app, reference).await;
+                    assert_unreachable(&left.poc, reference).await;
+                }
+                for listing in
+                    ["Observation", "Observation/_history", "_history", "Patient?_revinclude=*", "?_type=Patient"]
+                {
+                    let told = left.app.get(listing).await.expect(200);
+                    assert!(
+                        !told.text.contains("Secret right") && !told.text.contains("Secret far"),
+                        "{listing}: {}",
+                        told.text
+                    );
+                    assert!(
+                        listing.contains("Patient") || told.text.contains("secret left"),
+                        "{listing}: {}",
+                        told.text
+                    );
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_either_every_way_is_open() {
+        let (_server, [left, right, far]) = sides(true, true).await;
+        for (other, name) in [(&right, "right"), (&far, "far")] {
+            let reference = &other.written;
+            let ways = [
+                reference.clone(),
+                format!("{reference}/_history"),
+                format!("{reference}/_history/1"),
+                "Observation".to_owned(),
+                "Observation?subject:Patient.identifier=urn:mrn|".to_owned() + name,
+                "Observation/_history".to_owned(),
+                "_history".to_owned(),
+                format!("{}&_revinclude=*", other.launch.first("Patient").replace('/', "?_id=")),
+            ];
+            for way in ways {
+                let told = left.app.get(&way).await.expect(200);
+                assert!(told.text.contains(&format!("secret {name}")), "{way}");
+            }
+        }
+    }
 }
