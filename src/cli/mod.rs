@@ -12,6 +12,7 @@ mod demo;
 mod healthcheck;
 mod key;
 mod package;
+mod reindex;
 mod serve;
 mod user;
 mod validate;
@@ -72,6 +73,8 @@ enum Command {
     /// Compile, list and check FHIR packages
     #[command(subcommand)]
     Package(package::Command),
+    /// Make the search index anew, after packages with search parameters were added or changed; a stopped run goes on
+    Reindex,
     /// Check resources in files as the server would: JSON, XML, NDJSON, folders; exit code 1 if one is not valid
     Validate(validate::Validate),
     /// Ask the running server whether it is ready; exit code 0 or 1 (for containers)
@@ -124,6 +127,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Command::Package(package::Command::Compile(compile)) => package::compile(&compile),
         Command::Package(package::Command::List) => package::list(&quiet(common.load(Vec::new())?)?),
         Command::Package(package::Command::Check(check)) => package::check(&common.load(Vec::new())?, &check),
+        Command::Reindex => wait_for(reindex::run(quiet(common.load(Vec::new())?)?)),
         Command::Validate(asked) => validate::run(&asked, quiet(common.load(Vec::new())?)?),
         Command::Healthcheck => wait_for(healthcheck::run(common.load(Vec::new())?)),
     }

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::clock::SystemClock;
 use crate::config::{Config, Flag};
 use crate::embedded::Embedded;
-use crate::{server, telemetry};
+use crate::{interaction::search::reindex, server, telemetry};
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -45,6 +45,15 @@ pub(super) async fn run(config: Config) -> Result<()> {
     }
     let (fhir, grace) = (config.server.fhir_base(), config.server.shutdown_grace);
     let app = App::build(config, pool.clone(), Arc::new(SystemClock)).await?;
+    let waiting = reindex::waiting(&pool, &app.engine.parameters).await;
+    match waiting.map_err(|failure| anyhow::anyhow!("the search index: {}", failure.outcome().summary()))? {
+        names if names.is_empty() => {}
+        names => tracing::warn!(
+            count = names.len(),
+            first = names[0],
+            "search parameters came, went or changed: they find only what is written from now on until `sofa reindex` ran"
+        ),
+    }
     let workers = app.start_workers(&shutdown);
     tracing::info!(listen = %listener.local_addr()?, %fhir, "ready");
     let lost = watch(embedded.as_ref(), &shutdown);

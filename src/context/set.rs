@@ -137,7 +137,11 @@ async fn attempt(
         .iter()
         .map(|entry| Planned {
             permit: owned.clone(),
-            op: Op::Create { resource: entry.resource.clone(), condition: entry.condition.clone(), only_new: false },
+            op: Op::Create {
+                resource: entry.resource.clone(),
+                condition: entry.condition.clone().map(Box::new),
+                only_new: false,
+            },
             full_url: Some(entry.full_url.clone()),
             at: Some(entry.at.clone()),
             lookups: entry.lookups.clone(),

@@ -31,6 +31,11 @@ pub async fn create(
     condition: Option<Condition>,
 ) -> Result<Written, Failure> {
     let verdict = validate::one(engine, &resource).await?;
-    write::one(engine, caller, Planned::alone(permit, Op::Create { resource, condition, only_new: false }), verdict)
-        .await
+    write::one(
+        engine,
+        caller,
+        Planned::alone(permit, Op::Create { resource, condition: condition.map(Box::new), only_new: false }),
+        verdict,
+    )
+    .await
 }

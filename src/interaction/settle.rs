@@ -56,7 +56,7 @@ pub enum Ask {
 #[derive(Clone, Debug)]
 pub enum Target {
     Id(String),
-    Condition(Condition),
+    Condition(Box<Condition>),
 }
 
 /// A write with its leave, and where it stands in the request.
@@ -184,7 +184,7 @@ fn of_nothing(
         None => {
             // It creates, so it needs leave to.
             authorize(caller, Act::Create { kind: resource.type_name(), conditional: true })?;
-            Ok(Op::Create { resource: resource.clone(), condition: Some(condition.clone()), only_new: true })
+            Ok(Op::Create { resource: resource.clone(), condition: Some(Box::new(condition.clone())), only_new: true })
         }
     }
 }

@@ -9,12 +9,12 @@ impl Chance {
     /// without the ones before.
     pub fn of(seed: u64, what: u64, number: u64) -> Self {
         let mut mixed = Self(seed ^ what.wrapping_mul(0xD6E8_FEB8_6659_FD93));
-        let start = mixed.next().wrapping_add(number.wrapping_mul(0xA076_1D64_78BD_642F));
+        let start = mixed.draw().wrapping_add(number.wrapping_mul(0xA076_1D64_78BD_642F));
         Self(start)
     }
 
     /// 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -25,12 +25,12 @@ impl Chance {
     /// From 0 to below 1.
     pub fn unit(&mut self) -> f64 {
         // 53 bits are what an f64 holds.
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// From 0 to below `end`, all alike; 0 for an empty range.
     pub fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(end)) >> 64) as u64
     }
 
     /// From `low` to `high`, both possible.
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn the_same_numbers_give_the_same_stream_and_others_another() {
-        let first = |seed, what, number| Chance::of(seed, what, number).next();
+        let first = |seed, what, number| Chance::of(seed, what, number).draw();
         assert_eq!(first(1, 2, 3), first(1, 2, 3));
         let others = [first(1, 2, 3), first(2, 2, 3), first(1, 3, 3), first(1, 2, 4)];
         for (at, one) in others.iter().enumerate() {

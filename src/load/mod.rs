@@ -200,7 +200,7 @@ impl Ids {
     /// In the form of a UUID version 7, ordered by visit as the server's own are by time.
     fn id(self, kind: &str, visit: u64, number: u64) -> String {
         let mut chance = Chance::of(self.seed ^ visit, Self::kind(kind), number);
-        let (when, low, high) = (0x0183_0000_0000 + visit, chance.next(), chance.next());
+        let (when, low, high) = (0x0183_0000_0000 + visit, chance.draw(), chance.draw());
         format!(
             "{:08x}-{:04x}-7{:03x}-{:04x}-{:012x}",
             when >> 16,

@@ -77,7 +77,7 @@ pub async fn patch(
     PatchBody(patch): PatchBody,
 ) -> Result<Response, RestError> {
     let permit = authorize(&caller, Act::Update { kind: &kind })?;
-    let target = Target::Condition(Condition::parse(&state.engine, &caller, &kind, &query)?);
+    let target = Target::Condition(Box::new(Condition::parse(&state.engine, &caller, &kind, &query)?));
     let ask = Ask::Patch { kind, target, patch: Box::new(patch), if_match: if_match(&headers)? };
     let asked = Asked::alone(permit, ask);
     let written = settle::write(&state.engine, &caller, asked, Verdict::of_settled_content()).await?;

@@ -423,7 +423,7 @@ async fn a_post_finds_what_a_get_finds() {
     assert_eq!(names(post("_search", "_type=Encounter&_lastUpdated=gt2020").await), ["stay", "visit"]);
     data.service.send("POST", "Patient/_search", &[("content-type", "text/csv")], Some("a".into())).await.expect(415);
     // 64 kB in a form, 8 kB in a URL.
-    let many: Vec<_> = (0..1700).map(|_| uuid::Uuid::new_v4().to_string()).collect();
+    let many: Vec<_> = (0..1700).map(|_| sofa::id::new_uuid().to_string()).collect();
     let body = format!("_id={},{}", many.join(","), data.resolved("#bert!"));
     let answer = data.service.send("POST", "Patient/_search", &form, Some(body)).await;
     assert_eq!(names(answer), ["bert"]);
@@ -503,4 +503,69 @@ async fn words_are_found_in_narratives_and_contents() {
     data.finds("Patient?_content=rare", &["ill", "well"]).await;
     data.finds("Patient?_content=rare%20-contact", &["ill"]).await;
     data.finds("Patient?_text=nothing", &[]).await;
+}
+
+#[tokio::test]
+async fn parts_of_resources_are_marked_as_parts() {
+    let data = clinic().await;
+    let part = |bundle: &Value| bundle["entry"][0]["resource"].clone();
+    let tag = |resource: &Value| {
+        let tags = resource["meta"]["tag"].as_array().cloned().unwrap_or_default();
+        tags.iter().any(|tag| tag["code"] == "SUBSETTED")
+    };
+    for (query, has, lacks) in [
+        ("_summary=true", "name", "contact"),
+        ("_summary=text", "id", "name"),
+        ("_summary=data", "name", "text"),
+        ("_elements=birthDate", "birthDate", "name"),
+    ] {
+        let found = part(&data.get(&format!("Patient?name=anna&{query}")).await.expect(200).json());
+        assert!(tag(&found) && found[has] != Value::Null && found[lacks] == Value::Null, "{query}: {found}");
+        let read = data.get(&format!("@anna!?{query}")).await.expect(200).json();
+        assert_eq!(read, found, "{query}");
+        let version = data.get(&format!("@anna!/_history/1?{query}")).await.expect(200).json();
+        assert_eq!(version, found, "{query}");
+    }
+    let whole = data.get("@anna!?_summary=false").await.expect(200).json();
+    assert!(!tag(&whole));
+    data.get("@anna!?_summary=x").await.expect(400).expect_outcome();
+}
+
+#[tokio::test]
+async fn everything_of_a_patient_comes_in_pages() {
+    let data = clinic().await;
+    let mut bundle = data.get("Patient/#anna!/$everything?_count=2").await.expect(200).json();
+    let mut found = data.names_in(&bundle, "match");
+    let mut included = data.names_in(&bundle, "include");
+    while let Some(next) = link(&bundle, "next") {
+        bundle = data.service.get(&next).await.expect(200).json();
+        found.extend(data.names_in(&bundle, "match"));
+        included.extend(data.names_in(&bundle, "include"));
+    }
+    found.sort_unstable();
+    assert_eq!(found, ["anna", "even", "light", "pressure", "visit"]);
+    assert!(included.contains(&"clinic".to_owned()), "{included:?}");
+    let bundle = data.get("Patient/#anna!/$everything?_type=Encounter").await.expect(200).json();
+    assert_eq!(data.names_in(&bundle, "match"), ["visit"]);
+    data.get("Patient/nobody/$everything").await.expect(404);
+    data.get("Patient/#anna!/$everything?start=2020").await.expect(400).expect_outcome();
+}
+
+#[tokio::test]
+async fn meta_can_be_read_and_changed() {
+    let data = clinic().await;
+    let meta = |meta: Value| json!({"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": meta}]});
+    let told = data.get("@anna!/$meta").await.expect(200).json();
+    assert_eq!(told["parameter"][0]["valueMeta"]["tag"][0]["code"], "vip");
+    let path = data.resolved("@anna!");
+    let added = meta(json!({"tag": [{"system": "urn:tag", "code": "vip"}, {"system": "urn:tag", "code": "new"}]}));
+    let told = data.service.post(&format!("{path}/$meta-add"), &added).await.expect(200).json();
+    let now = &told["parameter"][0]["valueMeta"];
+    assert_eq!((now["versionId"].as_str(), now["tag"].as_array().map(Vec::len)), (Some("2"), Some(2)));
+    data.finds("Patient?_tag=urn:tag|new", &["anna"]).await;
+    let gone = meta(json!({"tag": [{"system": "urn:tag", "code": "new"}]}));
+    data.service.post(&format!("{path}/$meta-delete"), &gone).await.expect(200);
+    data.finds("Patient?_tag=urn:tag|new", &[]).await;
+    data.service.post(&format!("{path}/$meta-add"), &json!({"resourceType": "Parameters"})).await.expect(400);
+    data.get("Patient/nobody/$meta").await.expect(404);
 }

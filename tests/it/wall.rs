@@ -457,6 +457,7 @@ fn all_resources_are_seen_by_background_work_only() {
         "access/caller.rs",
         "context/clear.rs",
         "context/expiry.rs",
+        "interaction/search/reindex.rs",
         "interaction/subscription/handshake.rs",
         "interaction/subscription/mod.rs",
         "interaction/write/apply.rs",

@@ -1,5 +1,7 @@
 //! FHIRPath Patch (FHIR R4 fhirpatch.html): operations whose targets are found by FHIRPath.
 
+use std::borrow::Cow;
+
 use super::{
     MOST_OPERATIONS, Refused, malformed, unfitting,
     value::{Step, Value},
@@ -115,7 +117,7 @@ fn operation(one: Ref<'_>, at: String) -> Result<Operation, Refused> {
     }
     let text = |name: &str| {
         let value = part(name).and_then(|part| part.members().find(|(key, _)| key.starts_with("value")));
-        value.and_then(|(_, value)| value.as_str()).map(|text| text.into_owned())
+        value.and_then(|(_, value)| value.as_str()).map(Cow::into_owned)
     };
     let number = |name: &str| {
         let value = part(name).and_then(|part| part.get("valueInteger"));

@@ -249,8 +249,8 @@ fn usable(source: &SearchParameter) -> Result<(), String> {
     if source.url.starts_with("http://hl7.org/fhir/SearchParameter/") {
         return Ok(());
     }
-    let texts = std::iter::once(text).chain(source.components.iter().map(|part| &part.expression));
-    texts.map(|text| Expression::parse(text).map(drop)).collect::<Result<(), _>>().map_err(|error| error.to_string())
+    let mut texts = std::iter::once(text).chain(source.components.iter().map(|part| &part.expression));
+    texts.try_for_each(|text| Expression::parse(text).map(drop)).map_err(|error| error.to_string())
 }
 
 fn bases(source: &SearchParameter, warnings: &mut Vec<String>) -> Vec<&'static str> {

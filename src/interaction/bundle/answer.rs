@@ -65,8 +65,7 @@ pub fn failed(failure: &Failure, status: StatusOf<'_>) -> String {
 pub fn response(kind: &str, answers: &[String]) -> String {
     let mut named = HashSet::new();
     let once = |answer: &String| {
-        let name =
-            answer.strip_prefix("{\"fullUrl\":").and_then(|rest| rest.split_once(',')).map(|(name, rest)| (name, rest));
+        let name = answer.strip_prefix("{\"fullUrl\":").and_then(|rest| rest.split_once(','));
         match name {
             Some((name, rest)) if !named.insert(name.to_owned()) => format!("{{{rest}"),
             _ => answer.clone(),

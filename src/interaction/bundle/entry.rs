@@ -91,7 +91,7 @@ pub fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Resul
         ("PUT", [_, id], None) => line.update(id)?,
         ("PUT", [_], Some(query)) => line.conditional_update(query)?,
         ("PATCH", [_, id], None) => line.patch(Target::Id((*id).to_owned()))?,
-        ("PATCH", [_], Some(query)) => line.patch(Target::Condition(line.condition(query, &at_url)?))?,
+        ("PATCH", [_], Some(query)) => line.patch(Target::Condition(Box::new(line.condition(query, &at_url)?)))?,
         ("DELETE", [_, id], None) => {
             let expected = line.if_match()?.map(Expected::Version);
             Ask::Plain(Op::Delete { kind: kind.to_owned(), id: (*id).to_owned(), expected })
@@ -164,7 +164,7 @@ impl Line<'_> {
         let resource = self.resource()?;
         let place = format!("{}.request.ifNoneExist", self.at);
         let condition = self.request.str("ifNoneExist").map(|query| self.condition(&query, &place)).transpose()?;
-        Ok(Ask::Plain(Op::Create { resource, condition, only_new: false }))
+        Ok(Ask::Plain(Op::Create { resource, condition: condition.map(Box::new), only_new: false }))
     }
 
     fn update(&self, id: &str) -> Result<Ask, Failure> {

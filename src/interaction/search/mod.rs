@@ -16,6 +16,7 @@
 mod bundle;
 mod include;
 mod reach;
+pub mod reindex;
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;

@@ -48,7 +48,7 @@ pub use resolve::{Resolved, located, resolve};
 #[derive(Clone, Debug)]
 pub enum Op {
     /// create, conditional or not. What the condition finds is the answer; with `only_new` it overtakes the write.
-    Create { resource: Resource, condition: Option<Condition>, only_new: bool },
+    Create { resource: Resource, condition: Option<Box<Condition>>, only_new: bool },
     /// update, or update-as-create.
     Update { id: String, resource: Resource, expected: Option<Expected> },
     /// delete.

@@ -98,7 +98,7 @@ async fn target(
     deleted: &HashSet<(&str, &str)>,
 ) -> Result<Target, Failure> {
     match &plan.op {
-        Op::Create { condition, only_new, .. } => created(tx, engine, condition.as_ref(), *only_new, deleted).await,
+        Op::Create { condition, only_new, .. } => created(tx, engine, condition.as_deref(), *only_new, deleted).await,
         Op::Nothing => Ok(Target::Nothing),
         Op::Update { id, resource, expected } => updated(tx, engine, &plan.permit, resource, id, *expected).await,
         Op::Delete { kind, id, expected } => removed(tx, engine, &plan.permit, kind, id, *expected).await,

@@ -86,7 +86,7 @@ fn push_filter(sql: &mut Statement, place: Place<'_>, filter: &Filter) {
             sql.push(r).push(".id = any(").bind(ids.clone()).push(")");
         }
         Filter::Updated(comparisons) => {
-            push_either(sql, comparisons, |sql, comparison| push_updated(sql, r, comparison))
+            push_either(sql, comparisons, |sql, comparison| push_updated(sql, r, comparison));
         }
         Filter::Any(lookups) => push_any(sql, place, lookups),
         Filter::None(lookups) => {

@@ -26,8 +26,9 @@ pub struct Source {
     pub id: String,
 }
 
+/// The sources are few: from each, its references and what they lead to are looked up, whatever the statistics say.
 const COLUMNS: &str = "select distinct on (t.key) t.tenant, t.type, t.id, t.version, t.updated, t.method, t.context,
-  t.poc_client, t.purged, t.body, t.key from search_reference f";
+  t.poc_client, t.purged, t.body, t.key from unnest(";
 
 /// The visible resources that `sources` refer to under these parameters, of one type where it is said; at most `limit`.
 pub async fn included(
@@ -44,12 +45,15 @@ pub async fn included(
     };
     let mut sql = Statement::new();
     sql.push(COLUMNS);
-    sql.push(" join unnest(").bind(sources.iter().map(|source| source.tenant).collect::<Vec<_>>()).push(", ");
+    sql.bind(sources.iter().map(|source| source.tenant).collect::<Vec<_>>()).push(", ");
     sql.bind(sources.iter().map(|source| source.key).collect::<Vec<_>>()).push(") as s (tenant, key)");
-    sql.push(" on f.tenant = s.tenant and f.key = s.key");
+    sql.push(" cross join lateral (select f.target_type, f.target_id from search_reference f");
+    sql.push(" where f.tenant = s.tenant and f.key = s.key and f.parameter = any(").bind(parameters.to_vec());
+    sql.push(") offset 0) f");
     // The data of a launch may refer to shared data, never the other way round.
-    sql.push(" join resource t on t.tenant in (0, f.tenant) and t.type = f.target_type and t.id = f.target_id");
-    sql.push(" where f.parameter = any(").bind(parameters.to_vec()).push(") and ");
+    sql.push(" cross join lateral (select * from resource t where ");
+    push_tenants(&mut sql, reach, "t");
+    sql.push(" and t.type = f.target_type and t.id = f.target_id and ");
     finish(sql, reach, &types, limit).fetch(conn).await
 }
 
@@ -68,15 +72,13 @@ pub async fn referring(
     };
     let mut sql = Statement::new();
     sql.push(COLUMNS);
-    sql.push(" join unnest(")
-        .bind(targets.iter().map(|target| target.type_name.clone()).collect::<Vec<_>>())
-        .push(", ");
+    sql.bind(targets.iter().map(|target| target.type_name.clone()).collect::<Vec<_>>()).push(", ");
     sql.bind(targets.iter().map(|target| target.id.clone()).collect::<Vec<_>>()).push(") as s (type, id)");
-    sql.push(" on f.target_type = s.type and f.target_id = s.id");
-    sql.push(" join resource t on t.tenant = f.tenant and t.key = f.key");
-    sql.push(" where ");
+    sql.push(" cross join lateral (select f.tenant, f.key from search_reference f where ");
     push_tenants(&mut sql, reach, "f");
-    sql.push(" and f.parameter = any(").bind(parameters.to_vec()).push(") and ");
+    sql.push(" and f.target_id = s.id and f.target_type = s.type and f.parameter = any(");
+    sql.bind(parameters.to_vec()).push(") order by f.key desc limit ").bind(limit).push(") f");
+    sql.push(" cross join lateral (select * from resource t where t.tenant = f.tenant and t.key = f.key and ");
     finish(sql, reach, &types, limit).fetch(conn).await
 }
 
@@ -84,6 +86,6 @@ fn finish(mut sql: Statement, reach: &Reach, types: &[String], limit: i64) -> St
     push_visible(&mut sql, reach, "t");
     sql.push(" and ");
     push_types(&mut sql, reach, types, "t", None);
-    sql.push(" order by t.key desc limit ").bind(limit);
+    sql.push(" offset 0) t order by t.key desc limit ").bind(limit);
     sql
 }

@@ -44,10 +44,7 @@ const TABLES: [(&str, &[(&str, &str)]); 5] = [
             ("is_greatest", "boolean"),
         ],
     ),
-    (
-        "search_reference",
-        &[("slot", "smallint"), ("parameter", "int"), ("target_type", "text"), ("target_id", "text")],
-    ),
+    ("search_reference", &[("slot", "smallint"), ("parameter", "int"), ("target_type", "text"), ("target_id", "text")]),
 ];
 
 /// The parts of a statement that insert the rows bound from `$first` on, for the resources in its part

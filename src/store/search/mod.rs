@@ -19,7 +19,7 @@ mod statement;
 use std::collections::BTreeMap;
 
 pub use include::{Included, Source, included, referring};
-pub use page::{Cursor, Found, Window, count, page};
+pub use page::{Cursor, Found, Window, count, page, plan};
 
 use super::resource::Visible;
 

@@ -79,7 +79,7 @@ pub async fn page(
     loop {
         let limit = i64::try_from(wanted - found.len()).unwrap_or(i64::MAX);
         let order = Order { sort, walk, backward, cursor: cursor.take() };
-        found.extend(statement(reach, types, filters, &order, limit).fetch::<Found>(conn).await?);
+        found.extend(statement(Statement::new(), reach, types, filters, &order, limit).fetch::<Found>(conn).await?);
         walk = match (walk, backward) {
             (Walk::WithValue, false) if found.len() < wanted => Walk::Without,
             (Walk::Without, true) if found.len() < wanted => Walk::WithValue,
@@ -92,6 +92,20 @@ pub async fn page(
         found.reverse();
     }
     Ok((found, more))
+}
+
+/// How Postgres would find the first page, line by line: for whoever wants to know whether an index serves.
+pub async fn plan(
+    conn: &mut PgConnection,
+    reach: &Reach,
+    types: &[String],
+    filters: &[Filter],
+    sort: &[SortKey],
+) -> Result<Vec<String>> {
+    let walk = if walks_twice(sort) { Walk::WithValue } else { Walk::All };
+    let order = Order { sort, walk, backward: false, cursor: None };
+    let lines = statement(Statement::explained(), reach, types, filters, &order, 50).fetch::<(String,)>(conn).await?;
+    Ok(lines.into_iter().map(|(line,)| line).collect())
 }
 
 /// How many resources match.
@@ -140,8 +154,14 @@ impl Order<'_> {
     }
 }
 
-fn statement(reach: &Reach, types: &[String], filters: &[Filter], order: &Order<'_>, limit: i64) -> Statement {
-    let mut sql = Statement::new();
+fn statement(
+    mut sql: Statement,
+    reach: &Reach,
+    types: &[String],
+    filters: &[Filter],
+    order: &Order<'_>,
+    limit: i64,
+) -> Statement {
     sql.push("select r.tenant, r.type, r.id, r.version, r.updated, r.method, r.context, r.poc_client, r.purged, r.body, r.key, array[");
     for index in 0..order.sort.len() {
         sql.push(if index == 0 { "" } else { ", " }).push(&format!("r.v{index}::text"));

@@ -21,7 +21,8 @@ const KEEP: &str = "insert into search_parameter (parameter, type, code, definit
 const FORGET: &str = "delete from search_parameter";
 const COUNT: &str = "select count(*) from resource where body is not null and (tenant, key) > ($1, $2)";
 const STATE: &str = "select definitions, tenant, done from search_reindex";
-const BEGIN: &str = "insert into search_reindex (definitions, tenant, done, started_at, updated_at) values ($1, -1, 0, $2, $2)
+const BEGIN: &str =
+    "insert into search_reindex (definitions, tenant, done, started_at, updated_at) values ($1, -1, 0, $2, $2)
   on conflict (id) do update set definitions = $1, tenant = -1, done = 0, started_at = $2, updated_at = $2
   where search_reindex.definitions <> $1";
 const MOVE_ON: &str = "update search_reindex set tenant = $1, done = $2, updated_at = $3";

@@ -20,6 +20,11 @@ impl Statement {
         Self { builder: QueryBuilder::new(""), aliases: 0 }
     }
 
+    /// One that tells how Postgres would do it, line by line, instead of doing it.
+    pub fn explained() -> Self {
+        Self { builder: QueryBuilder::new("explain (costs off) "), aliases: 0 }
+    }
+
     /// A name that no other table of the statement has.
     pub fn alias(&mut self, stem: &'static str) -> Alias {
         self.aliases += 1;
@@ -45,11 +50,6 @@ impl Statement {
     ) -> Result<Vec<R>> {
         // The shapes are many and the values decide about the plan: no statement is kept.
         Ok(self.builder.build_query_as().persistent(false).fetch_all(conn).await?)
-    }
-
-    #[cfg(test)]
-    pub fn text(&self) -> String {
-        self.builder.sql().as_str().to_owned()
     }
 }
 

@@ -21,7 +21,7 @@
 //! | what is printed | `table` |
 
 #[path = "../../it/support/key.rs"]
-#[expect(dead_code, reason = "a file of the tests, which ask for more")]
+#[expect(clippy::expect_used, reason = "a file of the tests")]
 mod key;
 
 mod fill;

@@ -78,11 +78,16 @@ impl TestServer {
     /// A further replica on the same database, with an address of its own but the same public one. Returns its FHIR
     /// base; it stops with this server.
     pub async fn replica(&self, config: &str) -> String {
+        self.replica_engine(config).await.0
+    }
+
+    /// The same, with its engine.
+    pub async fn replica_engine(&self, config: &str) -> (String, Engine) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let own = format!("http://{}/fhir", listener.local_addr().expect("an address"));
         let options = Options { config, ..Options::default() };
-        run(&options, &self.url, listener, &self.db, Arc::new(SystemClock), &self.running).await;
-        own
+        let engine = run(&options, &self.url, listener, &self.db, Arc::new(SystemClock), &self.running).await;
+        (own, engine)
     }
 
     /// Moves the manual clock forward.
