@@ -1,6 +1,7 @@
 //! The second wall: what Postgres itself shows, whatever a statement asks for.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use sofa::config::RowLevelSecurity;
@@ -312,8 +313,8 @@ async fn an_ordinary_owner_of_the_tables_stands_behind_the_wall_as_it_is() {
     sqlx::raw_sql(insert).execute(tx.conn()).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(ids(&mut store::read(&pool, &Wall::Shared).await.unwrap(), "resource").await.unwrap(), ["x"]);
-    assert!(ids(&mut *pool.acquire().await.unwrap(), "resource").await.is_err());
-    assert!(ids(&mut *owner.acquire().await.unwrap(), "resource").await.is_err());
+    assert!(ids(&mut pool.acquire().await.unwrap(), "resource").await.is_err());
+    assert!(ids(&mut owner.acquire().await.unwrap(), "resource").await.is_err());
     pool.close().await;
     owner.close().await;
     drop_role(&db, &name).await;
@@ -350,6 +351,30 @@ async fn a_role_that_bypasses_policies_and_can_make_no_other_is_told_so() {
     owner.close().await;
     drop_role(&db, &name).await;
     assert_eq!(sofa::config::Config::for_tests("").database.row_level_security, RowLevelSecurity::Require);
+}
+
+#[tokio::test]
+async fn the_program_does_not_start_without_the_wall_unless_it_is_told_to() {
+    let db = db().await;
+    let name = role(&db, "bypassrls").await;
+    let options = own_schema(&db, &name).await;
+    let url = db.url.replace(&format!("user={}", db.options.get_username()), &format!("user={name}"));
+    assert!(url.contains(options.get_username()));
+    let list = |security: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sofa"));
+        let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+        command.args(["client", "list"]).env_remove("SOFA_CONFIG");
+        command
+            .env("DATABASE_URL", format!("{url}&options[search_path]={name}"))
+            .env("SOFA__SECURITY__MASTER_KEY", key);
+        let output = command.env("SOFA__DATABASE__ROW_LEVEL_SECURITY", security).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (works, told) = list("require");
+    assert!(!works && told.contains("row-level security would not hold") && told.contains(&name), "{told}");
+    let (works, told) = list("off");
+    assert!(works, "{told}");
+    drop_role(&db, &name).await;
 }
 
 #[tokio::test]
