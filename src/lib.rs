@@ -25,6 +25,7 @@
 //! - No app hears of success, and no reader sees a change, before the PoC has acknowledged it.
 //! - No database connection, transaction or row lock is held while a PoC is waited for.
 //! - What a caller may not see is answered as what does not exist.
+//! - No statement sees a resource but in a transaction that said for whom it acts ([`store::wall`]).
 //! - No write goes on without a [`interaction::validate::Verdict`], and only `interaction::validate` makes one.
 //! - No stored resource is rebuilt from a model: its source text is kept, so numbers keep their digits.
 //! - `$set-context` and `/authorize` never meet: one stores a row, the other reads it, both through [`store::context`].

@@ -58,19 +58,13 @@ impl Caller {
         now: OffsetDateTime,
     ) -> store::Result<Option<Self>> {
         let Some(grant) = store::grant::live(conn, grant, now).await? else { return Ok(None) };
-        let launch = match grant.context {
-            None => None,
-            Some(id) => match store::context::find(conn, id).await? {
-                Some(context) if context.is_alive(now) => Some(LaunchContext {
-                    id,
-                    tenant: context.tenant,
-                    poc_client: context.poc_client,
-                    patient: context.patient,
-                    fhir_user: context.fhir_user,
-                }),
-                _ => return Ok(None),
-            },
-        };
+        let launch = grant.launch.map(|launch| LaunchContext {
+            id: launch.context,
+            tenant: grant.tenant,
+            poc_client: launch.poc_client,
+            patient: launch.patient,
+            fhir_user: launch.fhir_user,
+        });
         Ok(Some(Self {
             client_id: grant.client_id,
             role: grant.client_role,

@@ -12,7 +12,8 @@ const INSERT: &str =
     created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 // One round trip on every request: the grant, and all it hangs on.
 const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.tenant, c.tenant) as tenant, g.scope,
-    g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, g.context_id as context
+    g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, g.context_id as context,
+    x.poc_client, x.patient, x.fhir_user as launched_by
   from grant_row g
   join client c on c.client_id = g.client_id
   left join user_account u on u.id = g.user_id
@@ -65,7 +66,26 @@ pub struct LiveGrant {
     /// That user as a FHIR resource, `Type/id`: as named by the launch, else as linked with the account.
     pub fhir_user: Option<String>,
     /// The launch context it lives and dies with.
-    pub context: Option<Uuid>,
+    pub launch: Option<Launch>,
+}
+
+impl LiveGrant {
+    /// The id of its launch context.
+    pub fn context(&self) -> Option<Uuid> {
+        self.launch.as_ref().map(|launch| launch.context)
+    }
+}
+
+/// Of a launch context, what every request of its apps needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    pub context: Uuid,
+    /// The PoC that made it.
+    pub poc_client: String,
+    /// Bare id of the Patient in context.
+    pub patient: Option<String>,
+    /// `Type/id` of the launching user, as named by the launch.
+    pub fhir_user: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -79,6 +99,9 @@ struct LiveRow {
     user_name: Option<String>,
     fhir_user: Option<String>,
     context: Option<Uuid>,
+    poc_client: Option<String>,
+    patient: Option<String>,
+    launched_by: Option<String>,
 }
 
 /// A grant as it is made.
@@ -156,6 +179,12 @@ pub async fn insert(tx: &mut Tx, grant: &NewGrant<'_>, now: OffsetDateTime) -> R
 pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> Result<Option<LiveGrant>> {
     let row: Option<LiveRow> = sqlx::query_as(LIVE).bind(grant).bind(now).fetch_optional(conn).await?;
     let Some(row) = row else { return Ok(None) };
+    let launch = row.context.zip(row.poc_client).map(|(context, poc_client)| Launch {
+        context,
+        poc_client,
+        patient: row.patient,
+        fhir_user: row.launched_by,
+    });
     Ok(Some(LiveGrant {
         grant_id: row.grant_id,
         client_id: row.client_id,
@@ -165,7 +194,7 @@ pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> 
         user_id: row.user_id,
         user_name: row.user_name,
         fhir_user: row.fhir_user,
-        context: row.context,
+        launch,
     }))
 }
 

@@ -83,7 +83,7 @@ const HISTORY: &str = "select version, updated, method, body from resource_histo
   order by version desc limit $5";
 const HISTORY_VERSION: &str = "select version, updated, method, body from resource_history
   where tenant = $1 and type = $2 and id = $3 and version = $4";
-const TAKEN: &str = "select resource_is_taken($1, $2, $3)";
+const TAKEN: &str = "select is_taken($1, $2, $3)";
 
 /// One statement, one round trip: the new version takes its place, its index rows and the audit rows are written. All
 /// parts see the same snapshot. `before` is done with what stands there already; the index rows are bound from $12 on.

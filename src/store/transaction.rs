@@ -57,7 +57,7 @@ pub async fn read(pool: &PgPool, wall: &Wall) -> Result<Reader> {
 }
 
 fn statement(begin: &str, wall: &Wall) -> SqlStr {
-    AssertSqlSafe(format!("{begin}; set local sofa.wall = {}", wall.literal())).into_sql_str()
+    AssertSqlSafe(format!("{begin}; {}", wall.statements())).into_sql_str()
 }
 
 /// Begun in a task of its own: one that its request gave up half-way would go back to the pool as an open transaction.

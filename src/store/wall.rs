@@ -7,7 +7,6 @@
 //! Policies do not hold for a superuser, nor for a role with `BYPASSRLS`. Where the connecting role is one, every connection
 //! of the pool acts as [`ROLE`], which can do nothing but read and write the tables.
 
-use serde_json::json;
 use sqlx::{Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -33,19 +32,26 @@ pub enum Wall {
 }
 
 impl Wall {
-    /// As an SQL string: what the policies read out of `sofa.wall`.
-    pub(super) fn literal(&self) -> String {
-        let parts = match self {
-            Self::All => json!({"all": true}),
-            Self::Launch { tenant, context } => json!({"tenant": tenant, "context": context}),
-            Self::Poc { tenant, client } => json!({"tenant": tenant, "client": client}),
-            Self::Service => json!({"tenant": 0}),
-            Self::Shared => json!({}),
+    /// The statements that say so, until the end of a transaction: what the policies read.
+    pub(super) fn statements(&self) -> String {
+        let (wall, tenant, context, client) = match self {
+            Self::All => ("off", NOBODY, Uuid::nil(), ""),
+            Self::Launch { tenant, context } => ("on", *tenant, *context, ""),
+            Self::Poc { tenant, client } => ("on", *tenant, Uuid::nil(), client.as_str()),
+            Self::Service => ("on", 0, Uuid::nil(), ""),
+            Self::Shared => ("on", NOBODY, Uuid::nil(), ""),
         };
         // In this form of a string backslashes mean the same whatever the server's settings are.
-        format!("E'{}'", parts.to_string().replace('\\', "\\\\").replace('\'', "''"))
+        let client = client.replace('\\', "\\\\").replace('\'', "''");
+        format!(
+            "set local sofa.wall = {wall}; set local sofa.tenant = '{tenant}'; set local sofa.context = '{context}'; \
+             set local sofa.client = E'{client}'"
+        )
     }
 }
+
+/// No row has this tenant.
+const NOBODY: i64 = -1;
 
 const WHO: &str =
     "select rolname::text, rolsuper or rolbypassrls as bypasses from pg_roles where rolname = current_user";
@@ -120,11 +126,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wall_is_one_string_whatever_the_client_is_called() {
-        let launch = Wall::Launch { tenant: 7, context: Uuid::nil() };
-        assert_eq!(launch.literal(), r#"E'{"tenant":7,"context":"00000000-0000-0000-0000-000000000000"}'"#);
-        let poc = Wall::Poc { tenant: 7, client: r#"o'b"r\"#.to_owned() };
-        assert_eq!(poc.literal(), r#"E'{"tenant":7,"client":"o''b\\"r\\\\"}'"#);
-        assert_eq!(Wall::Shared.literal(), "E'{}'");
+    fn a_client_is_one_string_whatever_it_is_called() {
+        let poc = Wall::Poc { tenant: 7, client: r"o'b\r\'; set local sofa.wall = off; --".to_owned() };
+        let statements = poc.statements();
+        assert!(statements.ends_with(r"sofa.client = E'o''b\\r\\''; set local sofa.wall = off; --'"), "{statements}");
     }
 }

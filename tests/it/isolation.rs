@@ -13,16 +13,16 @@ use crate::support::server::TestServer;
 use crate::support::session::Session;
 
 /// A launch with an app in it that has written an Observation.
-struct Side {
-    poc: PointOfCare,
+pub struct Side {
+    pub poc: PointOfCare,
     receiver: Receiver,
     subscription: String,
-    launch: Launch,
-    app: Launched,
-    written: String,
+    pub launch: Launch,
+    pub app: Launched,
+    pub written: String,
 }
 
-async fn side(server: &TestServer, name: &str, tenant: i64) -> Side {
+pub async fn side(server: &TestServer, name: &str, tenant: i64) -> Side {
     let (poc, receiver) = (server.poc(&format!("poc-{name}"), tenant).await, Receiver::start().await);
     let subscription = poc.subscribe(&receiver).await;
     server.user(&format!("user-{name}"), tenant).await;
@@ -43,7 +43,7 @@ fn bare(answer: &Answer, id: &str) -> (u16, String) {
 }
 
 /// Every way to reach `reference` (`Type/id`) as `caller`, each compared with the same way to a thing that never was.
-async fn assert_unreachable(caller: &Session, reference: &str) {
+pub async fn assert_unreachable(caller: &Session, reference: &str) {
     let (kind, id) = reference.split_once('/').unwrap();
     let never = "00000000-0000-7000-8000-000000000000";
     let body = |id: &str, kind: &str| match kind {

@@ -40,4 +40,5 @@ mod subscriptions;
 mod support;
 mod validate;
 mod validation;
+mod wall;
 mod xml;

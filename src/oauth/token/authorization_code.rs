@@ -136,7 +136,7 @@ async fn redeem(
     grant::use_code(&mut tx, &digest, now).await?;
     let done = take_grant(state, &mut tx, &code, now).await?;
     entry.user_id = done.grant.user_id;
-    entry.context = done.grant.context;
+    entry.context = done.grant.context();
     entry.tenant = done.grant.tenant;
     store::audit::append(tx.conn(), &entry, now).await?;
     tx.commit().await?;
@@ -151,7 +151,7 @@ async fn take_grant(
 ) -> Result<Exchanged, Failure> {
     let live = grant::live(tx.conn(), code.grant_id, now).await?.ok_or(Refused::Ended)?;
     let details = grant::details(tx.conn(), code.grant_id).await?.ok_or(Refused::Ended)?;
-    let context = match live.context {
+    let context = match live.context() {
         Some(id) => store::context::find(tx.conn(), id).await?,
         None => None,
     };

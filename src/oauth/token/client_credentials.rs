@@ -69,7 +69,7 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
         user_id: None,
         user_name: None,
         fhir_user: None,
-        context: None,
+        launch: None,
     };
     AccessToken { scope: grant.scope.clone(), grant: &grant, context: None, now, lifetime }.issue(state).await
 }

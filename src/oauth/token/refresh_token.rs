@@ -103,7 +103,7 @@ async fn renew(
     check_still_online(&mut tx, &refresh, now).await?;
     let grant = grant::live(tx.conn(), refresh.grant_id, now).await?.ok_or(Refused::Ended)?;
     let scope = narrow(&grant.scope, asked)?;
-    let context = match grant.context {
+    let context = match grant.context() {
         Some(id) => store::context::find(tx.conn(), id).await?,
         None => None,
     };
@@ -114,7 +114,7 @@ async fn renew(
         outcome: "success",
         client_id: Some(&grant.client_id),
         user_id: grant.user_id,
-        context: grant.context,
+        context: grant.context(),
         tenant: grant.tenant,
         request_id,
         detail: Some("refresh_token"),

@@ -34,6 +34,8 @@ use std::fmt;
 use std::time::Instant;
 
 use serde_json::Value;
+#[cfg(debug_assertions)]
+use sofa::access::Walls;
 use sofa::load::Chance;
 
 use self::cast::{Side, Who};
@@ -101,6 +103,9 @@ struct Worlds {
 
 impl Worlds {
     async fn build(options: impl Fn() -> Options<'static>) -> Self {
+        // Five servers that start at once are enough: more would keep each other from answering in time.
+        static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _turn = ONE_AT_A_TIME.lock().await;
         let full = World::build(&Side::ALL, options(), None).await;
         let twin = |who: Who| World::build(who.sees(), options(), Some(&full));
         let (patient, user, poc, service) =
@@ -220,4 +225,21 @@ async fn no_answer_tells_of_what_is_hidden() {
     let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
     assert!(worlds.tally.found as u64 * 5 > requests, "too few requests find anything");
     assert!(texts.is_empty(), "{} findings\n{}", texts.len(), texts.join("\n"));
+}
+
+/// With one wall taken down the other holds; with both down the property sees it.
+#[cfg(debug_assertions)]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_wall_is_enough_and_none_is_noticed() {
+    let (seed, requests) = (number("SOFA_PROPERTY_SEED", SEED), number("SOFA_PROPERTY_REQUESTS", REQUESTS));
+    let findings = async |without_code, without_database| {
+        let walls = Walls { without_code, without_database };
+        let mut worlds = Worlds::build(|| Options { walls, ..Options::default() }).await;
+        let findings = worlds.examine(seed, requests / 2).await;
+        findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (without_code, without_either) = (findings(true, false).await, findings(true, true).await);
+    assert!(without_code.is_empty(), "{} findings\n{}", without_code.len(), without_code.join("\n"));
+    println!("{} findings without either wall", without_either.len());
+    assert!(without_either.iter().any(|finding| finding.contains("was told of")), "{}", without_either.join("\n"));
 }

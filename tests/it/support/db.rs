@@ -58,7 +58,7 @@ pub async fn db() -> TestDb {
     let options = server.options.clone().database(&name);
     let url = server.url(&name);
     // Looks over the wall.
-    let pool = store::owner_pool(options.clone().options([("sofa.wall", r#"{"all":true}"#)]), &limits());
+    let pool = store::owner_pool(options.clone().options([("sofa.wall", "off")]), &limits());
     TestDb { pool, options, url, name }
 }
 
