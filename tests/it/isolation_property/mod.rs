@@ -34,6 +34,7 @@ use std::fmt;
 use std::time::Instant;
 
 use serde_json::Value;
+use sofa::access::Walls;
 use sofa::load::Chance;
 
 use self::cast::{Side, Who};
@@ -207,17 +208,46 @@ fn follow(full: &World, answer: &Answered, twin: &World, other: &Answered) -> Op
     Some((next(full, answer)?, next(twin, other)?))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_answer_tells_of_what_is_hidden() {
-    let (seed, requests) = (number("SOFA_PROPERTY_SEED", SEED), number("SOFA_PROPERTY_REQUESTS", REQUESTS));
-    println!("SOFA_PROPERTY_SEED={seed} SOFA_PROPERTY_REQUESTS={requests}");
+/// Puts a `part`th of the requests of the stream to worlds with these walls; what came out.
+async fn run(walls: Walls, part: u64) -> Vec<Finding> {
+    let (seed, requests) = (number("SOFA_PROPERTY_SEED", SEED), number("SOFA_PROPERTY_REQUESTS", REQUESTS) / part);
+    println!("SOFA_PROPERTY_SEED={seed} SOFA_PROPERTY_REQUESTS={requests} {walls:?}");
     let begun = Instant::now();
-    let mut worlds = Worlds::build(Options::default).await;
+    let mut worlds = Worlds::build(|| Options { walls, ..Options::default() }).await;
     println!("the worlds stand after {:.1} s", begun.elapsed().as_secs_f64());
     let findings = worlds.examine(seed, requests).await;
     let Tally { statuses, found } = &worlds.tally;
     println!("{statuses:?}, {found} Bundles with entries, after {:.1} s", begun.elapsed().as_secs_f64());
+    assert!(*found as u64 * 5 > requests, "too few requests find anything");
+    findings
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_tells_of_what_is_hidden() {
+    assert_none(&run(Walls::default(), 1).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_alone_hides_it() {
+    assert_none(&run(Walls { without_code: true, ..Walls::default() }, 2).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_code_alone_hides_it() {
+    assert_none(&run(Walls { without_database: true, ..Walls::default() }, 2).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_both_walls_the_leak_is_noticed() {
+    let findings = run(Walls { without_code: true, without_database: true }, 2).await;
+    let told = |side: Side| findings.iter().any(|one| matches!(&one.leak, Leak::Told { side: of, .. } if *of == side));
+    for side in [Side::Next, Side::Colleague, Side::Foreign] {
+        assert!(told(side), "nothing of {side:?} was noticed among {} findings", findings.len());
+    }
+    assert!(findings.iter().any(|one| matches!(one.leak, Leak::Differs { .. })), "no difference was noticed");
+}
+
+fn assert_none(findings: &[Finding]) {
     let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    assert!(worlds.tally.found as u64 * 5 > requests, "too few requests find anything");
     assert!(texts.is_empty(), "{} findings\n{}", texts.len(), texts.join("\n"));
 }
