@@ -122,9 +122,9 @@ mod tests {
     #[test]
     fn a_wall_is_one_string_whatever_the_client_is_called() {
         let launch = Wall::Launch { tenant: 7, context: Uuid::nil() };
-        assert_eq!(launch.literal(), r#"E'{"context":"00000000-0000-0000-0000-000000000000","tenant":7}'"#);
+        assert_eq!(launch.literal(), r#"E'{"tenant":7,"context":"00000000-0000-0000-0000-000000000000"}'"#);
         let poc = Wall::Poc { tenant: 7, client: r#"o'b"r\"#.to_owned() };
-        assert_eq!(poc.literal(), r#"E'{"client":"o''b\\"r\\\\","tenant":7}'"#);
+        assert_eq!(poc.literal(), r#"E'{"tenant":7,"client":"o''b\\"r\\\\"}'"#);
         assert_eq!(Wall::Shared.literal(), "E'{}'");
     }
 }
