@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 /// What an operator would set for this amount of data; all else, durability above all, is Postgres's default.
-const SETTINGS: &[&str] = &["jit=off", "max_wal_size=8GB", "checkpoint_timeout=15min", "effective_cache_size=4GB"];
+const SETTINGS: &[&str] = &["jit=off", "max_wal_size=2GB", "checkpoint_timeout=15min", "effective_cache_size=4GB"];
 
 /// The server: shared data may be written under ids that the client chose, so that references are known beforehand.
 const CONFIG: &str = "[fhir]\nupdate_create = \"shared\"\n[database]\nmax_connections = 20\n";
@@ -25,7 +25,8 @@ const CONFIG: &str = "[fhir]\nupdate_create = \"shared\"\n[database]\nmax_connec
 /// A running server on a database for one size. Dropped, all of it ends.
 pub struct Stage {
     pub url: String,
-    pub pool: PgPool,
+    /// Sees everything, as the operator does.
+    pub owner: PgPool,
     size: u64,
     running: CancellationToken,
     postgres: Child,
@@ -56,19 +57,19 @@ impl Stage {
         store::wall::raise(&owner).await?;
         let running = CancellationToken::new();
         let url = serve(store::pool(cluster.connect_options(&name), &limits()), &running).await?;
-        Ok(Self { url, pool: owner, size, running, postgres, temporary })
+        Ok(Self { url, owner, size, running, postgres, temporary })
     }
 
     /// Whether an earlier run has filled the database.
     pub async fn is_filled(&self) -> Result<bool> {
-        let stored: i64 = sqlx::query_scalar("select count(*) from resource").fetch_one(&self.pool).await?;
+        let stored: i64 = sqlx::query_scalar("select count(*) from resource").fetch_one(&self.owner).await?;
         Ok(stored as u64 >= self.size)
     }
 
     /// Tells Postgres what it holds, as autovacuum would in time.
     pub async fn analyse(&self) -> Result<()> {
         let begun = Instant::now();
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.owner.acquire().await?;
         sqlx::query("set statement_timeout = 0").execute(&mut *connection).await?;
         sqlx::query("vacuum analyze").execute(&mut *connection).await?;
         sqlx::query("checkpoint").execute(&mut *connection).await?;
@@ -85,11 +86,11 @@ impl Stage {
             || '; database ' || pg_size_pretty(pg_database_size(current_database()))
             || ', ' || (select count(*) from resource) || ' resources'
             || ', ' || (select count(*) from search_token) || ' tokens'";
-        let about: String = sqlx::query_scalar(sql).fetch_one(&self.pool).await?;
+        let about: String = sqlx::query_scalar(sql).fetch_one(&self.owner).await?;
         let sizes = "select string_agg(name || ' ' || pg_size_pretty(size), ', ' order by size desc) from (
             select relname as name, pg_total_relation_size(oid) as size from pg_class
             where relkind = 'r' and relnamespace = 'public'::regnamespace) as t where size > 1 << 20";
-        let sizes: Option<String> = sqlx::query_scalar(sizes).fetch_one(&self.pool).await?;
+        let sizes: Option<String> = sqlx::query_scalar(sizes).fetch_one(&self.owner).await?;
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         println!("Postgres {about}; {cores} cores");
         println!("tables with their indexes: {}", sizes.unwrap_or_default());

@@ -85,6 +85,7 @@ const PARAMETERS: &[Parameter] = &[
     ("Patient", "active", Token(&["true", "false"])),
     ("Patient", "birthdate", Day),
     ("Patient", "organization", Reference(&["Organization"])),
+    ("Patient", "link", Reference(&["Patient"])),
     ("Patient", "general-practitioner", Reference(&["Practitioner"])),
     ("Observation", "identifier", NUMBERS),
     ("Observation", "code", Token(LOINC)),
