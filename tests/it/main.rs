@@ -7,6 +7,7 @@ mod callers;
 mod capability;
 mod clear_context;
 mod cli;
+#[expect(clippy::needless_pass_by_value, reason = "JSON written where it is used")]
 mod conditional;
 mod crash;
 mod delivery;
@@ -18,6 +19,7 @@ mod fixtures;
 mod histories;
 mod http;
 mod isolation;
+#[expect(clippy::explicit_auto_deref, reason = "says which string is picked")]
 mod isolation_property;
 mod launch;
 mod layers;
@@ -27,6 +29,7 @@ mod profiles;
 mod reindex;
 mod replicas;
 mod rows;
+#[expect(clippy::needless_pass_by_value, reason = "JSON written where it is used")]
 mod search;
 mod server;
 mod set_context;

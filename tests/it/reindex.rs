@@ -41,7 +41,11 @@ async fn a_new_parameter_finds_old_resources_once_the_index_was_made_anew() {
     let strict = [("prefer", "handling=strict")];
     service.send("GET", "Patient?colour=red", &strict, None).await.expect(400);
     assert!(
-        waiting(&server.db.pool, &server.engine.parameters).await.unwrap().iter().any(|name| name == "Patient.name")
+        waiting(&server.engine.pool, &server.engine.parameters)
+            .await
+            .unwrap()
+            .iter()
+            .any(|name| name == "Patient.name")
     );
 
     let folder = package();
@@ -52,11 +56,12 @@ async fn a_new_parameter_finds_old_resources_once_the_index_was_made_anew() {
     let clock = Arc::new(SystemClock) as sofa::clock::SharedClock;
     let mut told = Vec::new();
     let done =
-        reindex(&server.db.pool, &clock, &engine.parameters, &engine.base, |progress| told.push(progress.left)).await;
+        reindex(&server.engine.pool, &clock, &engine.parameters, &engine.base, |progress| told.push(progress.left))
+            .await;
     assert_eq!((done.unwrap(), told.first(), told.last()), (3, Some(&3), Some(&0)));
     assert_eq!(names(&session.get("Patient?colour=red").await.expect(200).json()), 3);
     assert_eq!(names(&session.get("Patient?colour:exact=Red&name=a&_sort=colour").await.expect(200).json()), 3);
-    assert_eq!(waiting(&server.db.pool, &engine.parameters).await.unwrap(), Vec::<String>::new());
+    assert_eq!(waiting(&server.engine.pool, &engine.parameters).await.unwrap(), Vec::<String>::new());
     // The other replica still knows nothing of it.
     service.send("GET", "Patient?colour=red", &strict, None).await.expect(400);
 }

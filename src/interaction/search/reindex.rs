@@ -10,6 +10,7 @@ use crate::{
     store::{
         self,
         search::reindex::{self as walk, Known},
+        wall::Wall,
     },
 };
 
@@ -41,7 +42,7 @@ fn wanted(parameters: &Parameters) -> Vec<Known> {
 /// What the index was not made with: `Type.code` of each parameter. An empty database is made with anything.
 pub async fn waiting(pool: &PgPool, parameters: &Parameters) -> Result<Vec<String>, Failure> {
     let wanted = wanted(parameters);
-    let mut tx = store::begin(pool).await?;
+    let mut tx = store::begin_behind(pool, &Wall::All).await?;
     let mut known = walk::known(tx.conn()).await?;
     known.sort();
     if known == wanted {
@@ -78,7 +79,7 @@ pub async fn reindex(
         definitions.update(&one.definition);
     }
     let definitions = definitions.finalize();
-    let mut tx = store::begin(pool).await?;
+    let mut tx = store::begin_behind(pool, &Wall::All).await?;
     let mut after = walk::begin(&mut tx, &definitions, clock.now()).await?;
     let left = walk::left(tx.conn(), after).await?;
     tx.commit().await?;
@@ -87,7 +88,7 @@ pub async fn reindex(
     // What is stored was checked when it was stored.
     let limits = Limits { depth: usize::from(u8::MAX) };
     loop {
-        let mut tx = store::begin(pool).await?;
+        let mut tx = store::begin_behind(pool, &Wall::All).await?;
         let batch = walk::batch(&mut tx, after, BATCH).await?;
         let Some(last) = batch.last() else {
             walk::end(&mut tx, &wanted).await?;
