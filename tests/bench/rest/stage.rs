@@ -1,7 +1,7 @@
 //! The server under measurement and the Postgres it stands on.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +16,18 @@ use sofa::store;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use super::Asked;
+
 /// What an operator would set for this amount of data; all else, durability above all, is Postgres's default.
 const SETTINGS: &[&str] = &["jit=off", "max_wal_size=2GB", "checkpoint_timeout=15min", "effective_cache_size=4GB"];
+
+/// Plans of slow statements, as they were carried out.
+const EXPLAIN: &[&str] = &[
+    "session_preload_libraries=auto_explain",
+    "auto_explain.log_analyze=on",
+    "auto_explain.log_timing=off",
+    "auto_explain.log_buffers=on",
+];
 
 /// The server: shared data may be written under ids that the client chose, so that references are known beforehand.
 const CONFIG: &str = "[fhir]\nupdate_create = \"shared\"\n[database]\nmax_connections = 20\n";
@@ -34,21 +44,26 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything: in `keep`, or in a new folder that is removed at the end.
-    pub async fn open(keep: Option<&Path>, shared_buffers: &str, seed: u64, size: u64) -> Result<Self> {
+    /// Starts everything: in the folder to keep, or in a new one that is removed at the end.
+    pub async fn open(asked: &Asked, size: u64) -> Result<Self> {
         sofa::server::install_crypto();
-        let temporary = keep.is_none().then(|| std::env::temp_dir().join(format!("sofa-bench-{}", std::process::id())));
-        let folder = keep.map(Path::to_owned).or_else(|| temporary.clone()).context("a folder")?;
+        let own = || std::env::temp_dir().join(format!("sofa-bench-{}", std::process::id()));
+        let temporary = asked.keep.is_none().then(own);
+        let folder = asked.keep.clone().or_else(|| temporary.clone()).context("a folder")?;
         let cluster = Cluster::open(&folder, None)?;
         cluster.initialise()?;
-        let buffers = format!("shared_buffers={shared_buffers}");
-        let settings: Vec<&str> = SETTINGS.iter().copied().chain([buffers.as_str()]).collect();
+        let mut settings = vec![format!("shared_buffers={}", asked.shared_buffers)];
+        if let Some(slow) = asked.explain {
+            settings.extend(EXPLAIN.iter().map(|setting| (*setting).to_owned()));
+            settings.push(format!("auto_explain.log_min_duration={slow}"));
+        }
+        let settings: Vec<&str> = SETTINGS.iter().copied().chain(settings.iter().map(String::as_str)).collect();
         let mut postgres = cluster.spawn(UNTIL_WE_END, &settings, Stdio::piped())?;
         if let Err(error) = cluster.wait_until_ready(|| false, Duration::from_secs(120)).await {
             postgres.stdin = None;
             return Err(error);
         }
-        let name = format!("bench_{seed}_{size}");
+        let name = format!("bench_{}_{size}", asked.seed);
         let admin = store::owner_pool(cluster.connect_options("postgres"), &limits());
         store::provision::ensure(&mut *admin.acquire().await?, &name).await?;
         admin.close().await;
