@@ -19,7 +19,6 @@ mod fixtures;
 mod histories;
 mod http;
 mod isolation;
-#[expect(clippy::explicit_auto_deref, reason = "says which string is picked")]
 mod isolation_property;
 mod launch;
 mod layers;

@@ -72,6 +72,9 @@ struct Asked {
     /// Memory for Postgres's own cache
     #[arg(long, default_value = "1GB")]
     shared_buffers: String,
+    /// With --keep: the plans of statements that take this many milliseconds or more go to postgres.log in that folder
+    #[arg(long, requires = "keep")]
+    explain: Option<u32>,
     /// Print the names of the rows and end
     #[arg(long)]
     list: bool,
@@ -124,7 +127,7 @@ fn run(asked: &Asked, rows: &[Row]) -> Result<()> {
 }
 
 async fn one_size(asked: &Asked, size: u64, rows: &[Row]) -> Result<Vec<Measured>> {
-    let stage = Stage::open(asked.keep.as_deref(), &asked.shared_buffers, asked.seed, size).await?;
+    let stage = Stage::open(asked, size).await?;
     let service = Service::register(&stage).await?;
     let samples = if stage.is_filled().await? {
         Samples::of(sofa::load::resources(asked.seed, size))

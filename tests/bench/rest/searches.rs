@@ -174,6 +174,9 @@ fn refined() -> Vec<Row> {
             next_page: true,
             ..Row::search("next page, sorted", |_, _| "Observation?code=8867-4&_sort=-date&_count=10".to_owned())
         },
+        Row::search("$everything, a page", |samples, number| {
+            format!("Patient/{}/$everything?_count=10", patient(samples, number))
+        }),
         Row::search("a chart's last results", |samples, number| {
             let patient = patient(samples, number);
             format!("Observation?patient={patient}&category=laboratory&date=ge2010&_sort=-date&_count=50")

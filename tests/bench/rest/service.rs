@@ -56,7 +56,7 @@ impl Service {
             origins: Vec::new(),
             enabled: true,
         };
-        let mut tx = store::begin(&stage.pool).await?;
+        let mut tx = store::begin(&stage.owner).await?;
         client::insert(&mut tx, &registered, SystemClock.now()).await?;
         tx.commit().await?;
         let this = Self {

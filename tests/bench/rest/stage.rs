@@ -1,7 +1,7 @@
 //! The server under measurement and the Postgres it stands on.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +16,18 @@ use sofa::store;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use super::Asked;
+
 /// What an operator would set for this amount of data; all else, durability above all, is Postgres's default.
-const SETTINGS: &[&str] = &["jit=off", "max_wal_size=8GB", "checkpoint_timeout=15min", "effective_cache_size=4GB"];
+const SETTINGS: &[&str] = &["jit=off", "max_wal_size=2GB", "checkpoint_timeout=15min", "effective_cache_size=4GB"];
+
+/// Plans of slow statements, as they were carried out.
+const EXPLAIN: &[&str] = &[
+    "session_preload_libraries=auto_explain",
+    "auto_explain.log_analyze=on",
+    "auto_explain.log_timing=off",
+    "auto_explain.log_buffers=on",
+];
 
 /// The server: shared data may be written under ids that the client chose, so that references are known beforehand.
 const CONFIG: &str = "[fhir]\nupdate_create = \"shared\"\n[database]\nmax_connections = 20\n";
@@ -25,7 +35,8 @@ const CONFIG: &str = "[fhir]\nupdate_create = \"shared\"\n[database]\nmax_connec
 /// A running server on a database for one size. Dropped, all of it ends.
 pub struct Stage {
     pub url: String,
-    pub pool: PgPool,
+    /// Sees everything, as the operator does.
+    pub owner: PgPool,
     size: u64,
     running: CancellationToken,
     postgres: Child,
@@ -33,21 +44,26 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything: in `keep`, or in a new folder that is removed at the end.
-    pub async fn open(keep: Option<&Path>, shared_buffers: &str, seed: u64, size: u64) -> Result<Self> {
+    /// Starts everything: in the folder to keep, or in a new one that is removed at the end.
+    pub async fn open(asked: &Asked, size: u64) -> Result<Self> {
         sofa::server::install_crypto();
-        let temporary = keep.is_none().then(|| std::env::temp_dir().join(format!("sofa-bench-{}", std::process::id())));
-        let folder = keep.map(Path::to_owned).or_else(|| temporary.clone()).context("a folder")?;
+        let own = || std::env::temp_dir().join(format!("sofa-bench-{}", std::process::id()));
+        let temporary = asked.keep.is_none().then(own);
+        let folder = asked.keep.clone().or_else(|| temporary.clone()).context("a folder")?;
         let cluster = Cluster::open(&folder, None)?;
         cluster.initialise()?;
-        let buffers = format!("shared_buffers={shared_buffers}");
-        let settings: Vec<&str> = SETTINGS.iter().copied().chain([buffers.as_str()]).collect();
+        let mut settings = vec![format!("shared_buffers={}", asked.shared_buffers)];
+        if let Some(slow) = asked.explain {
+            settings.extend(EXPLAIN.iter().map(|setting| (*setting).to_owned()));
+            settings.push(format!("auto_explain.log_min_duration={slow}"));
+        }
+        let settings: Vec<&str> = SETTINGS.iter().copied().chain(settings.iter().map(String::as_str)).collect();
         let mut postgres = cluster.spawn(UNTIL_WE_END, &settings, Stdio::piped())?;
         if let Err(error) = cluster.wait_until_ready(|| false, Duration::from_secs(120)).await {
             postgres.stdin = None;
             return Err(error);
         }
-        let name = format!("bench_{seed}_{size}");
+        let name = format!("bench_{}_{size}", asked.seed);
         let admin = store::owner_pool(cluster.connect_options("postgres"), &limits());
         store::provision::ensure(&mut *admin.acquire().await?, &name).await?;
         admin.close().await;
@@ -56,19 +72,19 @@ impl Stage {
         store::wall::raise(&owner).await?;
         let running = CancellationToken::new();
         let url = serve(store::pool(cluster.connect_options(&name), &limits()), &running).await?;
-        Ok(Self { url, pool: owner, size, running, postgres, temporary })
+        Ok(Self { url, owner, size, running, postgres, temporary })
     }
 
     /// Whether an earlier run has filled the database.
     pub async fn is_filled(&self) -> Result<bool> {
-        let stored: i64 = sqlx::query_scalar("select count(*) from resource").fetch_one(&self.pool).await?;
+        let stored: i64 = sqlx::query_scalar("select count(*) from resource").fetch_one(&self.owner).await?;
         Ok(stored as u64 >= self.size)
     }
 
     /// Tells Postgres what it holds, as autovacuum would in time.
     pub async fn analyse(&self) -> Result<()> {
         let begun = Instant::now();
-        let mut connection = self.pool.acquire().await?;
+        let mut connection = self.owner.acquire().await?;
         sqlx::query("set statement_timeout = 0").execute(&mut *connection).await?;
         sqlx::query("vacuum analyze").execute(&mut *connection).await?;
         sqlx::query("checkpoint").execute(&mut *connection).await?;
@@ -85,11 +101,11 @@ impl Stage {
             || '; database ' || pg_size_pretty(pg_database_size(current_database()))
             || ', ' || (select count(*) from resource) || ' resources'
             || ', ' || (select count(*) from search_token) || ' tokens'";
-        let about: String = sqlx::query_scalar(sql).fetch_one(&self.pool).await?;
+        let about: String = sqlx::query_scalar(sql).fetch_one(&self.owner).await?;
         let sizes = "select string_agg(name || ' ' || pg_size_pretty(size), ', ' order by size desc) from (
             select relname as name, pg_total_relation_size(oid) as size from pg_class
             where relkind = 'r' and relnamespace = 'public'::regnamespace) as t where size > 1 << 20";
-        let sizes: Option<String> = sqlx::query_scalar(sizes).fetch_one(&self.pool).await?;
+        let sizes: Option<String> = sqlx::query_scalar(sizes).fetch_one(&self.owner).await?;
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         println!("Postgres {about}; {cores} cores");
         println!("tables with their indexes: {}", sizes.unwrap_or_default());

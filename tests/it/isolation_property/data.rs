@@ -206,3 +206,10 @@ pub fn crossing_list(side: Side, items: &[String]) -> Value {
         "code": concept("http://loinc.org", "11450-4", &side.marker()), "entry": items,
     })
 }
+
+/// A Patient of this side who is said to be another's.
+pub fn crossing_link(side: Side, to: &str) -> Value {
+    let mut linked = patient(&side.marker());
+    linked["link"] = json!([{"other": reference(to), "type": "seealso"}]);
+    linked
+}

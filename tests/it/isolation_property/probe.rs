@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use super::cast::Side;
 use super::data;
 use super::request::Request;
+use crate::fixtures::SetContext;
 
 /// How many there are.
-pub const PROBES: u64 = 28;
+pub const PROBES: u64 = 30;
 
 fn get(path: &str, query: &[(&str, &str)]) -> Request {
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -79,6 +80,18 @@ fn by_other_means(number: u64, side: Side, own: Side) -> Request {
             Request::with_body("POST", "", &transaction(&about))
         }
         26 => Request::new("DELETE", its("diabetes")),
+        27 => {
+            let mut about =
+                data::crossing(own, &format!("{name}.patient"), &format!("{name}.visit"), &format!("{name}.weight"));
+            drop(about.as_object_mut().map(|about| about.remove("identifier")));
+            let input = SetContext::default().reference("patient", &its("patient")).entry("urn:uuid:o", &about);
+            Request::with_body("POST", "$set-context", &input.build())
+        }
+        28 => {
+            let input = SetContext::default().reference("patient", "urn:uuid:p");
+            let input = input.entry_if_none_exist("urn:uuid:p", &patient(own), &found);
+            Request::with_body("POST", "$set-context", &input.build())
+        }
         _ => {
             let reads =
                 ["patient", "weight", "list"].map(|what| json!({"request": {"method": "GET", "url": its(what)}}));

@@ -85,6 +85,7 @@ const PARAMETERS: &[Parameter] = &[
     ("Patient", "active", Token(&["true", "false"])),
     ("Patient", "birthdate", Day),
     ("Patient", "organization", Reference(&["Organization"])),
+    ("Patient", "link", Reference(&["Patient"])),
     ("Patient", "general-practitioner", Reference(&["Practitioner"])),
     ("Observation", "identifier", NUMBERS),
     ("Observation", "code", Token(LOINC)),
@@ -282,7 +283,7 @@ fn valued(chance: &mut Chance, names: &Names, code: &str, takes: Takes) -> (Stri
             }
             (modified(modifier), value)
         }
-        Text(table) => (modified(*chance.pick(&["", "", "contains", "exact"])), text(chance, names, table)),
+        Text(table) => (modified(chance.pick::<&str>(&["", "", "contains", "exact"])), text(chance, names, table)),
         Day => {
             let prefix = *chance.pick(&["", "", "ge", "gt", "le", "lt", "ne", "sa", "eb", "ap"]);
             let day = *chance.pick(&["2020", "2020-01", "2020-01-15", "1980-03-15", "2020-01-15T10:00:00Z"]);
@@ -293,7 +294,7 @@ fn valued(chance: &mut Chance, names: &Names, code: &str, takes: Takes) -> (Stri
             let unit = *chance.pick(&["", "|http://unitsofmeasure.org|kg", "||kg"]);
             (code.to_owned(), format!("{prefix}{}{unit}", chance.pick(&["72.5", "70", "100"])))
         }
-        Uri(table) => (modified(*chance.pick(&["", "", "below"])), text(chance, names, table)),
+        Uri(table) => (modified(chance.pick::<&str>(&["", "", "below"])), text(chance, names, table)),
         Composite(table) => (code.to_owned(), text(chance, names, table)),
         Reference(_) => (code.to_owned(), format!("«{}»", names.any(chance))),
     }
@@ -328,10 +329,10 @@ fn refinements(chance: &mut Chance, kind: &str) -> Vec<(String, String)> {
         add("_count", &chance.between(0, 6).to_string());
     }
     if chance.in_share(0.3) {
-        add("_total", *chance.pick(&["accurate", "accurate", "estimate", "none"]));
+        add("_total", chance.pick::<&str>(&["accurate", "accurate", "estimate", "none"]));
     }
     if chance.in_share(0.1) {
-        add("_summary", *chance.pick(&["count", "count", "true", "text", "data"]));
+        add("_summary", chance.pick::<&str>(&["count", "count", "true", "text", "data"]));
     }
     if chance.in_share(0.05) {
         add("_elements", "identifier,status,code");
@@ -357,7 +358,7 @@ fn refinements(chance: &mut Chance, kind: &str) -> Vec<(String, String)> {
     if chance.in_share(0.08) {
         add(
             "_include:iterate",
-            *chance.pick(&["Patient:organization", "Organization:partof", "Observation:has-member"]),
+            chance.pick::<&str>(&["Patient:organization", "Organization:partof", "Observation:has-member"]),
         );
     }
     let inward = leading_to(kind);

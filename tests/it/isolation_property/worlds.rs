@@ -166,13 +166,14 @@ impl World {
     async fn cross(&mut self, app: &Session, side: Side, to: &str, full: Option<&Self>) {
         let name = |what: &str| format!("{to}.{what}");
         let about = data::crossing(side, &name("patient"), &name("visit"), &name("weight"));
+        let linked = data::crossing_link(side, &name("patient"));
         let list = data::crossing_list(side, &[name("patient"), name("weight")]);
         let about = if to == "shared" {
             data::crossing(side, "shared.patient", &format!("{}.visit", side.name()), "shared.weight")
         } else {
             about
         };
-        for (what, resource) in [("about", about), ("listing", list)] {
+        for (what, resource) in [("about", about), ("listing", list), ("linked", linked)] {
             let text = self.resolve(&resource.to_string(), full);
             let kind = resource["resourceType"].as_str().unwrap_or_default();
             let made = app.post(kind, &text).await;
