@@ -3,20 +3,25 @@
 #[path = "../../src/fhir/mod.rs"]
 pub mod fhir;
 
-use std::sync::LazyLock;
+use std::{collections::HashSet, sync::LazyLock};
 
 use fhir::{
     definition::registry::Registry,
     json::{Doc, Limits},
+    resource::Resource,
+    search::Parameters,
     tree::Tree,
     validate::{MAX_ISSUES, Options, Validator},
 };
 
 static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| Validator::new(Registry::built_in(), Options::built_in()));
 
-/// Validates JSON and converts it as far as it goes.
+static PARAMETERS: LazyLock<Parameters> = LazyLock::new(|| Parameters::new(&Registry::built_in()).0);
+
+/// Validates JSON, converts it as far as it goes, and indexes it, valid or not.
 pub fn check(json: &str) {
     let Ok(doc) = Doc::parse(json, &Limits::default()) else { return };
+    index(json);
     let tree = Tree::of_resource(&doc);
     let issues = VALIDATOR.check(&tree);
     assert!(issues.len() <= MAX_ISSUES + 1);
@@ -27,4 +32,14 @@ pub fn check(json: &str) {
             assert!(Doc::parse(&back, &Limits::default()).is_ok(), "{back}");
         }
     }
+}
+
+/// The index takes no token twice, and no text that is longer than its entries.
+fn index(json: &str) {
+    let Ok(resource) = Resource::parse(json, &Limits::default()) else { return };
+    let rows = PARAMETERS.extract(&resource, "1", "http://h/fhir");
+    let tokens: HashSet<_> = rows.tokens.iter().map(|row| (row.digest, row.slot)).collect();
+    assert_eq!(tokens.len(), rows.tokens.len());
+    assert!(rows.strings.iter().all(|row| row.folded.len() <= 2000 && !row.folded.contains('\0')));
+    assert!(rows.narrative.len().max(rows.content.len()) <= 256 * 1024);
 }

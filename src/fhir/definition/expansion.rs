@@ -214,6 +214,11 @@ impl Expansion {
         self.codes.iter().map(|(system, code, _)| (system, code))
     }
 
+    /// The code system of one of its codes, where only one has it.
+    pub fn system_of(&self, code: &str) -> Option<&str> {
+        self.codes.system_of(code)
+    }
+
     /// The value sets it refers to and are not there, and what else is wrong with it.
     pub fn missing(&self) -> &[String] {
         &self.missing

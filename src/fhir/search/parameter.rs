@@ -7,10 +7,11 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::parameter_id;
+use super::{extract::patient_compartment, parameter_id};
 use crate::fhir::{
     definition::{
-        parameter::{Kind, SearchParameter},
+        package,
+        parameter::{self as definition, Kind, SearchParameter},
         registry::Registry,
     },
     path::Expression,
@@ -21,6 +22,17 @@ use crate::fhir::{
 const WITHOUT_ROWS: [&str; 6] = ["_id", "_lastUpdated", "_text", "_content", "_list", "_has"];
 /// What this server does not do.
 const LEFT_OUT: [&str; 4] = ["_query", "_filter", "_type", "_in"];
+
+/// R4's own definitions begin like this.
+const R4: &str = "http://hl7.org/fhir/SearchParameter/";
+/// R4 gives the two parts of this composite each other's expression.
+const CROSSED: &str = "http://hl7.org/fhir/SearchParameter/DocumentReference-relationship";
+/// R4 asks for FHIRPath's own type in a part of `code-value-date`; no element is of that type.
+const MISTYPED: (&str, &str) = ("value.as(DateTime) | value.as(Period)", "value.as(dateTime) | value.as(Period)");
+/// To be raised when [`Parameters::extract`] gives other rows for the same definition: the index has to be made anew.
+const EXTRACTION: u8 = 2;
+/// What may follow in a path and finds nothing where the path finds nothing.
+const FILTERS: [&str; 8] = ["where", "as", "ofType", "resolve", "extension", "first", "last", "select"];
 
 /// The compartments of R4: `Compartment|Type|code,code` (compartmentdefinition.html).
 const COMPARTMENTS: &str = include_str!("../../../capability/r4/compartments.txt");
@@ -116,9 +128,11 @@ pub struct Parameter {
     /// For references: the types they may lead to; empty: any.
     pub targets: Vec<String>,
     pub components: Vec<Component>,
-    /// SHA-256 of what decides about its index rows.
+    /// SHA-256 of what decides about its index rows: kind, expression, components, and how they are extracted.
     pub definition: [u8; 32],
     source: Arc<SearchParameter>,
+    text_id: OnceLock<i32>,
+    identifier_id: OnceLock<i32>,
     /// The part of the expression that can find something in this type.
     text: Option<String>,
     /// The elements that its paths begin with; empty: not known.
@@ -127,6 +141,16 @@ pub struct Parameter {
 }
 
 impl Parameter {
+    /// Under which number the texts behind its tokens stand (`:text`).
+    pub fn text_id(&self) -> i32 {
+        *self.text_id.get_or_init(|| parameter_id(&self.type_name, &format!("{}:text", self.code)))
+    }
+
+    /// Under which number the identifiers in its references stand (`:identifier`).
+    pub fn identifier_id(&self) -> i32 {
+        *self.identifier_id.get_or_init(|| parameter_id(&self.type_name, &format!("{}:identifier", self.code)))
+    }
+
     /// What finds its values in a resource; `None` for those that stand in no index.
     pub fn expression(&self) -> Option<&Expression> {
         let compile = || self.text.as_ref().and_then(|text| Expression::parse(text).ok());
@@ -145,7 +169,7 @@ impl Parameter {
         }
         let of_kind = modifiers(self.kind).iter().copied();
         let named = &self.source.modifiers;
-        let is_r4 = self.url.starts_with("http://hl7.org/fhir/SearchParameter/");
+        let is_r4 = self.url.starts_with(R4);
         of_kind
             .filter(|modifier| is_r4 || named.is_empty() || named.iter().any(|name| name == modifier.code()))
             .collect()
@@ -160,48 +184,82 @@ impl Parameter {
 /// Every search parameter.
 pub struct Parameters {
     /// By type, sorted by code.
-    types: HashMap<String, BTreeMap<String, Parameter>>,
-    ids: HashMap<i32, (String, String)>,
+    types: HashMap<&'static str, BTreeMap<String, Parameter>>,
+    /// Numbers that are taken, and by which type and code.
+    ids: HashMap<i32, (&'static str, String)>,
     /// (compartment, type) → codes.
     compartments: HashMap<(String, String), Vec<String>>,
+    /// For the systems of codes.
+    registry: Arc<Registry>,
 }
 
 impl Parameters {
-    /// The parameters of a registry, and what is wrong with those that cannot be used.
-    pub fn new(registry: &Registry) -> (Self, Vec<String>) {
+    /// The parameters of a registry, and what is wrong with those that cannot be used: each begins with the canonical of
+    /// its definition. Of several definitions of one code the operator's goes before R4's.
+    pub fn new(registry: &Arc<Registry>) -> (Self, Vec<String>) {
         let mut warnings = Vec::new();
-        let kinds: HashMap<&str, &Arc<SearchParameter>> =
+        let by_url: HashMap<&str, &Arc<SearchParameter>> =
             registry.search_parameters().map(|one| (one.url.as_str(), one)).collect();
-        let mut types: HashMap<String, BTreeMap<String, Parameter>> = HashMap::new();
-        let mut ids: HashMap<i32, (String, String)> = HashMap::new();
+        let ids = HashMap::from([(patient_compartment(), ("*", "compartment:Patient".to_owned()))]);
+        let types = types::resource_types().map(|name| (name, BTreeMap::new())).collect();
+        let mut found = Self { types, ids, compartments: compartments(), registry: Arc::clone(registry) };
+        // R4's own expressions are known to compile, and its numbers to differ.
+        let is_r4_alone = registry.packages().len() <= package::built_in().len();
         for source in registry.search_parameters() {
-            if LEFT_OUT.contains(&&*source.code) || source.kind == Kind::Special && source.expression.is_some() {
+            let is_r4 = source.url.starts_with(R4);
+            // R4 has `near`, which needs a map.
+            let is_left_out = LEFT_OUT.contains(&&*source.code) || source.kind == Kind::Special;
+            if is_left_out && is_r4 && !WITHOUT_ROWS.contains(&&*source.code) {
                 continue;
             }
-            if let Err(reason) = usable(source) {
+            if let Err(reason) = usable(source, &by_url, is_r4 && is_r4_alone) {
                 warnings.push(format!("{}: {reason}", source.url));
                 continue;
             }
+            let draft = Draft::of(source, &by_url);
             for type_name in bases(source, &mut warnings) {
-                let parameter = parameter(source, type_name, &kinds);
-                let name = (type_name.to_owned(), source.code.clone());
-                let numbers = std::iter::once(parameter.id).chain(parameter.components.iter().map(|part| part.id));
-                for number in numbers {
-                    if ids.get(&number).is_some_and(|other| *other != name) {
-                        warnings.push(format!("{}: its number on {type_name} is taken; use another code", source.url));
-                    }
-                    ids.insert(number, name.clone());
+                if let Err(reason) = found.add(type_name, &draft, !is_r4_alone) {
+                    warnings.push(format!("{}: {reason}", source.url));
                 }
-                types.entry(type_name.to_owned()).or_default().insert(source.code.clone(), parameter);
             }
         }
-        for type_name in types::resource_types() {
-            let of_type = types.entry(type_name.to_owned()).or_default();
-            for code in ["_list", "_has"] {
-                of_type.entry(code.to_owned()).or_insert_with(|| special(type_name, code));
+        let no_urls = HashMap::new();
+        for source in ["_list", "_has"].map(special) {
+            let draft = Draft::of(&source, &no_urls);
+            for type_name in types::resource_types() {
+                // Where a package has defined them, it does not matter.
+                let _ = found.add(type_name, &draft, false);
             }
         }
-        (Self { types, ids, compartments: compartments() }, warnings)
+        (found, warnings)
+    }
+
+    /// The first definition of a code wins: the operator's stand before the built-in ones.
+    fn add(&mut self, type_name: &'static str, draft: &Draft<'_>, checks_texts: bool) -> Result<(), String> {
+        let code = &draft.source.code;
+        let Some(of_type) = self.types.get_mut(type_name) else { return Ok(()) };
+        if let Some(first) = of_type.get(code) {
+            let is_meant = draft.source.url.starts_with(R4);
+            let text = || format!("{} has already defined the parameter {code} of {type_name}", first.url);
+            return if is_meant { Ok(()) } else { Err(text()) };
+        }
+        let parameter = draft.parameter(type_name);
+        let mut numbers: Vec<i32> = vec![parameter.id];
+        numbers.extend(parameter.components.iter().map(|part| part.id));
+        if checks_texts {
+            numbers.extend([parameter.text_id(), parameter.identifier_id()]);
+        }
+        if numbers.iter().any(|number| self.ids.contains_key(number)) {
+            return Err(format!("the number of its code {code} on {type_name} is taken; another code is needed"));
+        }
+        self.ids.extend(numbers.into_iter().map(|number| (number, (type_name, code.clone()))));
+        of_type.insert(code.clone(), parameter);
+        Ok(())
+    }
+
+    /// Where the definitions are.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The parameter of this code on a type.
@@ -216,7 +274,7 @@ impl Parameters {
 
     /// Those that every type has: what a search of the whole system knows.
     pub fn common(&self) -> impl Iterator<Item = &Parameter> {
-        self.of("Basic").filter(|parameter| parameter.code.starts_with('_'))
+        self.of("Basic").filter(|parameter| parameter.source.base.iter().any(|base| base.ends_with("Resource")))
     }
 
     /// The parameter of a number.
@@ -241,16 +299,43 @@ impl Parameters {
     }
 }
 
-fn usable(source: &SearchParameter) -> Result<(), String> {
-    let Some(text) = &source.expression else {
-        return if WITHOUT_ROWS.contains(&&*source.code) { Ok(()) } else { Err("it has no expression".to_owned()) };
-    };
-    // R4's own are known to compile.
-    if source.url.starts_with("http://hl7.org/fhir/SearchParameter/") {
+/// Why it cannot be used, if so.
+fn usable(
+    source: &SearchParameter,
+    by_url: &HashMap<&str, &Arc<SearchParameter>>,
+    compiles: bool,
+) -> Result<(), String> {
+    if WITHOUT_ROWS.contains(&&*source.code) {
         return Ok(());
     }
-    let mut texts = std::iter::once(text).chain(source.components.iter().map(|part| &part.expression));
-    texts.try_for_each(|text| Expression::parse(text).map(drop)).map_err(|error| error.to_string())
+    if source.kind == Kind::Special || LEFT_OUT.contains(&&*source.code) {
+        return Err(format!("this server does not do {}", source.code));
+    }
+    // A colon begins a modifier, a point a chain.
+    if !source.code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
+        return Err(format!("its code {} cannot stand in a query", source.code));
+    }
+    let text = source.expression.as_ref().ok_or("it has no expression")?;
+    if source.kind == Kind::Composite && source.components.is_empty() {
+        return Err("it is a composite without components".to_owned());
+    }
+    for part in &source.components {
+        let of = by_url.get(plain(&part.definition));
+        let of = of.ok_or_else(|| format!("its component {} is in no package", part.definition))?;
+        if matches!(of.kind, Kind::Composite | Kind::Special) {
+            return Err(format!("its component {} is a composite or special", part.definition));
+        }
+    }
+    if !compiles {
+        let mut texts = std::iter::once(text).chain(source.components.iter().map(|part| &part.expression));
+        texts.try_for_each(|text| Expression::parse(text).map(drop)).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// A canonical without its version.
+fn plain(canonical: &str) -> &str {
+    canonical.split_once('|').map_or(canonical, |(url, _)| url)
 }
 
 fn bases(source: &SearchParameter, warnings: &mut Vec<String>) -> Vec<&'static str> {
@@ -271,49 +356,67 @@ fn bases(source: &SearchParameter, warnings: &mut Vec<String>) -> Vec<&'static s
     bases
 }
 
-fn parameter(
-    source: &Arc<SearchParameter>,
-    type_name: &str,
-    by_url: &HashMap<&str, &Arc<SearchParameter>>,
-) -> Parameter {
-    let text = source.expression.as_deref().filter(|_| !WITHOUT_ROWS.contains(&&*source.code));
-    let branches: Vec<&str> = text.map(|text| branches(text, type_name)).unwrap_or_default();
-    let components = source.components.iter().enumerate().filter_map(|(index, part)| {
-        let of = by_url.get(part.definition.split('|').next().unwrap_or_default())?;
-        Some(Component {
+/// What the parameters of one definition have in common on all types.
+struct Draft<'s> {
+    source: &'s Arc<SearchParameter>,
+    /// Each component's definition and expression.
+    parts: Vec<(&'s SearchParameter, &'s str)>,
+    definition: [u8; 32],
+}
+
+impl<'s> Draft<'s> {
+    fn of(source: &'s Arc<SearchParameter>, by_url: &HashMap<&str, &'s Arc<SearchParameter>>) -> Self {
+        let part = |one: &'s definition::Component| {
+            let text = if one.expression == MISTYPED.0 { MISTYPED.1 } else { &one.expression };
+            Some((&***by_url.get(plain(&one.definition))?, text))
+        };
+        let mut parts: Vec<_> = source.components.iter().filter_map(part).collect();
+        if let ([(_, first), (_, second)], CROSSED) = (parts.as_mut_slice(), &*source.url) {
+            std::mem::swap(first, second);
+        }
+        let mut hash = Sha256::new();
+        hash.update([EXTRACTION]);
+        hash.update(format!("{:?}\n{:?}\n", source.kind, source.expression));
+        for (of, expression) in &parts {
+            hash.update(format!("{:?} {expression:?}\n", of.kind));
+        }
+        Self { source, parts, definition: hash.finalize().into() }
+    }
+
+    fn parameter(&self, type_name: &str) -> Parameter {
+        let source = self.source;
+        let text = source.expression.as_deref().filter(|_| !WITHOUT_ROWS.contains(&&*source.code));
+        let branches: Vec<&str> = text.map(|text| branches(text, type_name)).unwrap_or_default();
+        let part = |(index, (of, expression)): (usize, &(&SearchParameter, &str))| Component {
             id: parameter_id(type_name, &format!("{}#{index}", source.code)),
             kind: of.kind,
             targets: of.targets.clone(),
-            text: part.expression.clone(),
+            text: (*expression).to_owned(),
             compiled: OnceLock::new(),
-        })
-    });
-    let components: Vec<_> = components.collect();
-    let mut hash = Sha256::new();
-    hash.update(format!("{:?}\n{:?}\n", source.kind, source.expression));
-    for part in &components {
-        hash.update(format!("{:?} {:?}\n", part.kind, part.text));
-    }
-    Parameter {
-        id: parameter_id(type_name, &source.code),
-        type_name: type_name.to_owned(),
-        code: source.code.clone(),
-        url: source.url.clone(),
-        kind: source.kind,
-        targets: source.targets.clone(),
-        components,
-        definition: hash.finalize().into(),
-        first: first_elements(&branches, type_name),
-        text: text.map(|_| branches.join(" | ")).filter(|text| !text.is_empty()),
-        source: source.clone(),
-        compiled: OnceLock::new(),
+        };
+        Parameter {
+            id: parameter_id(type_name, &source.code),
+            type_name: type_name.to_owned(),
+            code: source.code.clone(),
+            url: source.url.clone(),
+            kind: source.kind,
+            targets: source.targets.clone(),
+            components: self.parts.iter().enumerate().map(part).collect(),
+            definition: self.definition,
+            first: first_elements(&branches, type_name),
+            text: text.map(|_| branches.join(" | ")).filter(|text| !text.is_empty()),
+            source: Arc::clone(source),
+            text_id: OnceLock::new(),
+            identifier_id: OnceLock::new(),
+            compiled: OnceLock::new(),
+        }
     }
 }
 
 /// `_list` and `_has` are described by R4's text, not by a SearchParameter of their own.
-fn special(type_name: &str, code: &str) -> Parameter {
-    let source = SearchParameter {
-        url: format!("http://hl7.org/fhir/SearchParameter/Resource-{}", code.trim_start_matches('_')),
+fn special(code: &str) -> Arc<SearchParameter> {
+    Arc::new(SearchParameter {
+        url: format!("{R4}Resource-{}", code.trim_start_matches('_')),
         version: None,
         name: code.to_owned(),
         code: code.to_owned(),
@@ -327,8 +430,7 @@ fn special(type_name: &str, code: &str) -> Parameter {
         multiple_and: None,
         chains: Vec::new(),
         components: Vec::new(),
-    };
-    parameter(&Arc::new(source), type_name, &HashMap::new())
+    })
 }
 
 /// The parts of a union that can find something in a resource of this type.
@@ -358,18 +460,58 @@ fn branches<'t>(text: &'t str, type_name: &str) -> Vec<&'t str> {
     parts
 }
 
-/// The first element of each part, if all of them begin plainly.
+/// The first element of each part; none where one of them may find something without it.
 fn first_elements(branches: &[&str], type_name: &str) -> Vec<String> {
-    let first = |part: &&str| {
-        let rest = part.trim_start_matches('(').strip_prefix(type_name)?.strip_prefix('.')?;
-        let name: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
-        let end = rest[name.len()..].chars().next();
-        // What computes something finds it without the element, too.
-        let is_path =
-            ![" | ", " and ", " or ", "=", "exists()"].iter().any(|mark| part.replace("system='", "").contains(mark));
-        (end != Some('(') && is_path).then_some(name)
-    };
-    branches.iter().map(first).collect::<Option<Vec<_>>>().unwrap_or_default()
+    branches.iter().map(|part| first_element(part, type_name)).collect::<Option<Vec<_>>>().unwrap_or_default()
+}
+
+/// `value` of `(Observation.value as Quantity)`, if it is a path that is at most filtered: what computes something
+/// (`Patient.deceased.exists()`) finds it without the element, too.
+fn first_element(part: &str, type_name: &str) -> Option<String> {
+    let (of, path) = part.trim_start_matches('(').split_once('.')?;
+    if ![type_name, "Resource", "DomainResource"].contains(&of) {
+        return None;
+    }
+    let end = path.find(|char: char| !char.is_ascii_alphanumeric()).unwrap_or(path.len());
+    let (name, mut rest) = path.split_at(end);
+    if name.is_empty() || rest.starts_with('(') {
+        return None;
+    }
+    while let Some(char) = rest.chars().next() {
+        let word = rest.find(|char: char| !char.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        if word > 0 {
+            let (word, after) = rest.split_at(word);
+            rest = match after.strip_prefix('(') {
+                Some(arguments) if FILTERS.contains(&word) => after_arguments(arguments)?,
+                Some(_) => return None,
+                None => after,
+            };
+        } else if let Some(after) = rest.strip_prefix(" as ") {
+            rest = after;
+        } else if matches!(char, '.' | ')' | '[' | ']') {
+            rest = &rest[1..];
+        } else {
+            return None;
+        }
+    }
+    Some(name.to_owned())
+}
+
+/// What follows the parenthesis that ends a list of arguments.
+fn after_arguments(text: &str) -> Option<&str> {
+    let (mut depth, mut is_quoted) = (1, false);
+    for (at, char) in text.char_indices() {
+        match char {
+            '\'' => is_quoted = !is_quoted,
+            '(' if !is_quoted => depth += 1,
+            ')' if !is_quoted => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(&text[at + 1..]);
+        }
+    }
+    None
 }
 
 fn compartments() -> HashMap<(String, String), Vec<String>> {
@@ -384,52 +526,4 @@ fn compartments() -> HashMap<(String, String), Vec<String>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn r4() -> Parameters {
-        let (parameters, warnings) = Parameters::new(&Registry::built_in());
-        assert_eq!(warnings, Vec::<String>::new());
-        parameters
-    }
-
-    #[test]
-    fn every_expression_of_r4_is_one() {
-        let parameters = r4();
-        for type_name in types::resource_types() {
-            for parameter in parameters.of(type_name) {
-                assert_eq!(parameter.has_rows(), parameter.expression().is_some(), "{type_name} {}", parameter.code);
-                for part in &parameter.components {
-                    assert!(part.expression().is_some(), "{type_name} {}", parameter.code);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn only_what_can_find_something_is_kept() {
-        let parameters = r4();
-        let code = parameters.find("Observation", "code").unwrap();
-        assert_eq!(code.expression().unwrap().text(), "Observation.code");
-        assert_eq!(code.first_elements(), ["code"]);
-        let phone = parameters.find("Patient", "phone").unwrap();
-        assert_eq!(phone.expression().unwrap().text(), "Patient.telecom.where(system='phone')");
-        assert!(parameters.find("Patient", "code").is_none());
-        assert!(parameters.find("Basic", "_tag").unwrap().has_rows());
-        assert!(!parameters.find("Basic", "_id").unwrap().has_rows());
-    }
-
-    #[test]
-    fn compartments_name_known_parameters() {
-        let parameters = r4();
-        for ((compartment, type_name), codes) in compartments() {
-            for code in codes {
-                assert!(parameters.find(&type_name, &code).is_some(), "{compartment} {type_name} {code}");
-            }
-        }
-        assert_eq!(parameters.compartments().len(), 5);
-        assert_eq!(parameters.compartment("Patient", "Patient").unwrap(), [parameter_id("Patient", "link")]);
-        assert_eq!(parameters.compartment("Patient", "Organization"), None);
-        assert!(!parameters.compartment("Patient", "Observation").unwrap().is_empty());
-    }
-}
+mod tests;

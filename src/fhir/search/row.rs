@@ -61,7 +61,8 @@ pub struct TokenRow {
     pub digest: Digest,
     /// In a composite: which of the resource's element instances; else 0.
     pub slot: i16,
-    /// In a [`token_present`] row: the least code of the resource, for `_sort`; else `None`.
+    /// In a [`token_present`] row: what `_sort` goes by, never `None`: the least code of the resource, or the least text
+    /// where there is no code. In other rows: `None`.
     pub sort: Option<String>,
 }
 
@@ -70,8 +71,8 @@ pub struct TokenRow {
 pub struct StringRow {
     pub parameter: i32,
     pub slot: i16,
-    /// Folded: no case, no accents, one space between words ([`crate::fhir::search`]); a URI as it is. At most 200
-    /// characters: B-tree entries are limited.
+    /// Folded: no case, no accents, one space between words ([`super::fold`]), at most 200 characters; a URI as it is, at
+    /// most 800 characters and 2000 bytes. B-tree entries are limited.
     pub folded: String,
     /// As it stands in the resource, for `:exact`; at most 400 characters.
     pub exact: String,
@@ -111,8 +112,10 @@ pub struct QuantityRow {
 }
 
 /// A reference. A literal one to this server (relative, or absolute below the base) has the target's type and id. Another
-/// absolute URL, a `urn:`, and a canonical have an empty type and the URL as id; a canonical with a version has a second
-/// row without it. A contained target has no row. (`Reference.identifier` is a [`TokenRow`] under `code:identifier`.)
+/// absolute URL, a `urn:`, and a canonical have an empty type and the URL as id (of at most 400 characters); one with a
+/// version has a second row without it. Type and id are empty where the target has no name outside: it is contained, or
+/// only identified or described; then the row says no more than that there is a reference (`:missing=false`).
+/// (`Reference.identifier` is a [`TokenRow`] under `code:identifier`.)
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReferenceRow {
     pub parameter: i32,

@@ -78,6 +78,14 @@ impl Codes {
             || (!self.folded.is_empty() && self.folded.get(&*code.to_ascii_lowercase()).is_some_and(is_of))
     }
 
+    /// The system of a code, where only one has it.
+    pub fn system_of(&self, code: &str) -> Option<&str> {
+        match self.by_code.get(code)?.as_slice() {
+            [only] => self.systems.get(usize::from(*only)).map(|system| &**system),
+            _ => None,
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, bool)> {
         let exact = self.by_code.iter().map(|one| (one, true));
         exact.chain(self.folded.iter().map(|one| (one, false))).flat_map(move |((code, systems), is_exact)| {

@@ -12,7 +12,7 @@ use crate::fhir::{
     search::{
         Component, Lookup, Modifier, Parameter, Part, UnitTest,
         extract::{EXACT, FOLDED},
-        fold::{cut, fold},
+        fold::{cut, cut_uri, fold},
         token_present,
     },
 };
@@ -20,8 +20,6 @@ use crate::fhir::{
 /// Longest URI whose hierarchy is looked at, in bytes, and its depth.
 const MAX_URI: usize = 2048;
 const MAX_SEGMENTS: usize = 64;
-/// A URI in the index, in characters.
-const URI: usize = FOLDED * 4;
 
 /// What is asked for: a parameter of a type, or a part of a composite.
 #[derive(Clone, Copy)]
@@ -130,7 +128,7 @@ pub fn begins(parameter: i32, folded: &str) -> Lookup {
 /// The very URI, or those below or above it in the hierarchy of its path. URNs have none (search.html#uri).
 fn uri(parameter: i32, modifier: Option<Modifier>, uri: &str) -> Result<Lookup, Refusal> {
     let Some(modifier) = modifier else {
-        return Ok(Lookup::Uri { parameter, uri: cut(uri, URI).to_owned() });
+        return Ok(Lookup::Uri { parameter, uri: cut_uri(uri).to_owned() });
     };
     let expected = || Refusal::value(&format!("a URL (no URN) of at most {MAX_URI} bytes"), uri);
     let (_, after_scheme) = uri.split_once("://").ok_or_else(expected)?;
