@@ -123,8 +123,17 @@ fn pool_options(limits: &PoolLimits) -> PgPoolOptions {
         .acquire_timeout(limits.acquire_timeout)
         // Costs a round trip per use; a connection that died shows itself as a transient error.
         .test_before_acquire(false)
-        .max_lifetime(Duration::from_secs(30 * 60))
+        // sqlx 0.9's own limits need a task of the pool that can loop for ever: it counts up to a number of idle
+        // connections that is read while it is momentarily below zero. The same limits are kept here instead.
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .before_acquire(|_, about| Box::pin(async move { Ok(about.age < LIFETIME && about.idle_for < IDLE) }))
 }
+
+/// A connection is used no longer than this: what the server keeps for it does not grow for ever.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// A connection that was left alone for longer is not used again: something in between may have dropped it.
+const IDLE: Duration = Duration::from_secs(10 * 60);
 
 fn connect_options(options: PgConnectOptions, limits: &PoolLimits) -> PgConnectOptions {
     let statement_timeout = limits.statement_timeout.as_millis().to_string();

@@ -104,3 +104,24 @@ async fn every_kind_of_search_starts_from_an_index() {
     }
     assert!(scans.is_empty(), "{}", scans.join("\n"));
 }
+
+/// With another collation on one side Postgres cannot use the index of the other.
+#[tokio::test]
+async fn what_names_a_resource_compares_alike_in_every_table() {
+    let database = db().await;
+    let mut conn = PgConnection::connect_with(&database.options).await.unwrap();
+    let columns: Vec<(String, String)> = sqlx::query_as(
+        "select format('%s.%s', c.relname, a.attname), l.collname::text from pg_attribute a
+         join pg_class c on c.oid = a.attrelid join pg_collation l on l.oid = a.attcollation
+         where c.relkind = 'r' and (c.relname, a.attname) in (('resource', 'type'), ('resource', 'id'),
+           ('resource_history', 'type'), ('resource_history', 'id'), ('context_link', 'type'), ('context_link', 'id'),
+           ('search_reference', 'target_type'), ('search_reference', 'target_id'))",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(columns.len(), 8);
+    for (column, collation) in columns {
+        assert_eq!(collation, "default", "{column}");
+    }
+}

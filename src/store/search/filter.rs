@@ -1,6 +1,6 @@
 //! One condition on a resource, as SQL.
 //!
-//! A condition that at most one index row of a resource fulfils (one token, one reference) is a join: its index gives the
+//! A condition that at most one index row of a resource fulfils (one token, one reference, one URI) is a join: its index gives the
 //! resources in the order of their keys, so a page is found without looking at the rest. Any other is a semi-join; where
 //! several tables or types are asked, over the union of their keys, so that the planner may still start from them.
 
@@ -57,6 +57,13 @@ pub fn push_joins<'f>(sql: &mut Statement, place: Place<'_>, filters: &'f [Filte
                     place.push_key(sql, &f);
                     sql.push(" and ");
                     push_reference(sql, &f, *parameter, targets);
+                }
+                [lookup @ Lookup::Uri { .. }] => {
+                    let s = sql.alias("s");
+                    sql.push(" join search_string ").push(&s).push(" on ");
+                    place.push_key(sql, &s);
+                    sql.push(" and ");
+                    push_lookup(sql, &s, lookup);
                 }
                 _ => rest.push(filter),
             },
