@@ -188,7 +188,7 @@ async fn find_recipient(state: &OauthState, parameters: &Parameters) -> Result<R
 /// The enabled client of that id.
 pub async fn find_client(state: &OauthState, client_id: &str) -> Result<Client, Problem> {
     let found = async {
-        let mut conn = state.pool.acquire().await?;
+        let mut conn = state.engine.pool.acquire().await?;
         store::client::find(&mut conn, client_id).await
     };
     let found = found.await.map_err(|error| {
@@ -205,7 +205,7 @@ async fn proceed(
     recipient: &Recipient,
 ) -> Result<Response, Refusal> {
     let prompt = read_prompt(parameters)?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.engine.pool.acquire().await?;
     let request = read_request(state, &mut conn, parameters, recipient).await?;
     let signed_in = if prompt.always { None } else { find_signed_in(state, visitor, &mut conn, &prompt).await? };
     drop(conn);
@@ -268,7 +268,7 @@ async fn read_request(
     if !pkce::is_challenge(code_challenge) {
         return Err(Refusal::Challenge);
     }
-    check_audience(parameters, &state.config.server.fhir_base())?;
+    check_audience(parameters, &state.engine.config.server.fhir_base())?;
     let asked = ScopeSet::parse(required("scope")?);
     let nonce = parameters.one("nonce")?;
     let context = match parameters.one("launch")? {
@@ -310,7 +310,7 @@ async fn find_launch(
     }
     let context = store::context::find_by_launch(conn, &token_digest(launch)).await?.ok_or(Refusal::Launch)?;
     let now = state.now();
-    if !context.is_alive(now) || !window_is_open(&context, state.config.context.launch_window, now) {
+    if !context.is_alive(now) || !window_is_open(&context, state.engine.config.context.launch_window, now) {
         return Err(Refusal::Launch);
     }
     match &context.app_id {

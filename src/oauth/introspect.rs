@@ -85,7 +85,7 @@ async fn find_asker(state: &OauthState, headers: &HeaderMap, form: &Form) -> Res
 async fn describe(state: &OauthState, token: &str) -> Result<Option<Description>, Failure> {
     let Some((claims, grant)) = find_live(state, token, state.now()).await? else { return Ok(None) };
     let context = match grant.context() {
-        Some(id) => store::context::find(&mut *state.pool.acquire().await?, id).await?,
+        Some(id) => store::context::find(&mut *state.engine.pool.acquire().await?, id).await?,
         None => None,
     };
     Ok(Some(Description {

@@ -43,7 +43,7 @@ pub async fn ask(
     let token = random_token();
     let (browser, new_cookie) = visitor.cookies.browser_or_new();
     let parameters = serde_json::to_value(request).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     let expires_at = state.now() + FORM_LIFE;
     store::login::insert_request(&mut tx, &token_digest(&token), &browser, &parameters, expires_at).await?;
     tx.commit().await?;
@@ -103,7 +103,7 @@ async fn find_submitted(state: &OauthState, visitor: &Visitor, form: &Parameters
     let token: String = field("request")?;
     let browser = visitor.cookies.browser_digest().ok_or(Problem::FormGone)?;
     let found = async {
-        let mut conn = state.pool.acquire().await?;
+        let mut conn = state.engine.pool.acquire().await?;
         store::login::find_request(&mut conn, &token_digest(&token), &browser, state.now()).await
     };
     let parameters = found.await.map_err(|error| unavailable(&error))?.ok_or(Problem::FormGone)?;
@@ -133,7 +133,7 @@ async fn cancel(state: &OauthState, visitor: &Visitor, submitted: &Submitted) ->
 }
 
 async fn use_up(state: &OauthState, submitted: &Submitted) -> Result<(), Refusal> {
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     store::login::end_request(&mut tx, &token_digest(&submitted.token)).await?;
     Ok(tx.commit().await?)
 }
@@ -156,10 +156,10 @@ async fn sign_in(
     };
     let session = random_token();
     let session_digest = token_digest(&session);
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     store::login::forgive(&mut tx, &attempt).await?;
     store::login::end_request(&mut tx, &token_digest(&submitted.token)).await?;
-    let expires_at = now + state.config.oauth.session_ttl;
+    let expires_at = now + state.engine.config.oauth.session_ttl;
     store::login::insert_session(&mut tx, &session_digest, user.id, now, expires_at).await?;
     tx.commit().await?;
     record_login(state, visitor, submitted, Some(&user)).await;
@@ -173,12 +173,12 @@ async fn begin_attempt(
     submitted: &Submitted,
     attempt: &Attempt<'_>,
 ) -> Result<Option<User>, NotSignedIn> {
-    let limit = i64::from(state.config.oauth.login_attempts);
-    let mut tx = store::begin(&state.pool).await?;
+    let limit = i64::from(state.engine.config.oauth.login_attempts);
+    let mut tx = store::begin(&state.engine.pool).await?;
     store::login::record_attempt(&mut tx, attempt).await?;
     tx.commit().await?;
-    let mut conn = state.pool.acquire().await?;
-    let since = attempt.at - state.config.oauth.login_window;
+    let mut conn = state.engine.pool.acquire().await?;
+    let since = attempt.at - state.engine.config.oauth.login_window;
     let (by_account, by_address) = store::login::count_attempts(&mut conn, attempt, since).await?;
     if by_account > limit || by_address > limit * ADDRESS_FACTOR {
         return Err(NotSignedIn::Again(Again::TooMany));
@@ -229,7 +229,7 @@ fn show_again(state: &OauthState, visitor: &Visitor, submitted: &Submitted, agai
         again: Some(again),
     });
     if again == Again::TooMany {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(state.config.oauth.login_window.as_secs()));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(state.engine.config.oauth.login_window.as_secs()));
     }
     response
 }

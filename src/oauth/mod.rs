@@ -37,11 +37,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use crate::clock::SharedClock;
-use crate::config::Config;
+use crate::interaction::Engine;
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store::context::ContextRow;
@@ -57,32 +55,30 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// What the endpoints share.
 #[derive(Clone)]
 pub struct OauthState {
-    pool: PgPool,
-    clock: SharedClock,
-    config: Arc<Config>,
+    engine: Engine,
     keys: Arc<KeySet>,
     passwords: password::Checker,
 }
 
 impl OauthState {
     /// The endpoints' share of the program's parts.
-    pub fn new(pool: PgPool, clock: SharedClock, config: Arc<Config>, keys: Arc<KeySet>) -> Self {
-        Self { pool, clock, config, keys, passwords: password::Checker::new() }
+    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Self {
+        Self { engine, keys, passwords: password::Checker::new() }
     }
 
     fn now(&self) -> OffsetDateTime {
-        self.clock.now()
+        self.engine.now()
     }
 
     /// The issuer and the address of every endpoint but FHIR's, without a slash at the end.
     fn public_url(&self) -> &str {
-        &self.config.server.public_url
+        &self.engine.config.server.public_url
     }
 
     /// The user of a grant as an absolute URL without a slash at the end, when the scope `fhirUser` was granted.
     fn fhir_user(&self, grant: &LiveGrant, scope: &ScopeSet) -> Option<String> {
         let reference = grant.fhir_user.as_ref().filter(|_| scope.has("fhirUser"))?;
-        Some(format!("{}/{reference}", self.config.server.fhir_base()))
+        Some(format!("{}/{reference}", self.engine.base))
     }
 
     fn is_https(&self) -> bool {
@@ -102,7 +98,7 @@ pub fn router(state: OauthState) -> Router {
         .route("/introspect", post(introspect::handler))
         .route("/revoke", post(revoke::handler))
         .route("/userinfo", get(userinfo::handler).post(userinfo::handler))
-        .layer(cors::registered_origins(state.pool.clone()));
+        .layer(cors::registered_origins(state.engine.pool.clone()));
     let for_people = Router::new()
         .route("/authorize", get(authorize::get).post(authorize::post))
         .route("/login", post(login::handler))

@@ -41,12 +41,12 @@ async fn find_grant(
     token: &str,
     now: OffsetDateTime,
 ) -> Result<Option<Uuid>, Failure> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.engine.pool.acquire().await?;
     if let Some(refresh) = store::grant::find_refresh(&mut conn, &token_digest(token)).await? {
         return Ok((refresh.client_id == client.client_id).then_some(refresh.grant_id));
     }
     drop(conn);
-    match state.keys.verify_access(token, &state.config.server.fhir_base(), now).await {
+    match state.keys.verify_access(token, &state.engine.config.server.fhir_base(), now).await {
         Ok(claims) => Ok((claims.client_id == client.client_id).then_some(claims.gid)),
         Err(VerifyError::Invalid(_) | VerifyError::Expired) => Ok(None),
         Err(VerifyError::Unavailable(error)) => Err(error.into()),
@@ -60,7 +60,7 @@ async fn end(
     request_id: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<(), Failure> {
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     if store::grant::revoke(&mut tx, grant, now).await? {
         let entry = Entry {
             action: "token-revoke",

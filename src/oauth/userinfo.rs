@@ -74,7 +74,7 @@ async fn describe(state: &OauthState, headers: &HeaderMap) -> Result<UserInfo, R
     let scope = ScopeSet::parse(&claims.scope);
     let sub = grant.user_id.filter(|_| scope.has("openid")).ok_or(Refused::InsufficientScope)?;
     let profile = match scope.has("profile") {
-        true => store::user::find(&mut *state.pool.acquire().await?, sub).await?,
+        true => store::user::find(&mut *state.engine.pool.acquire().await?, sub).await?,
         false => None,
     };
     Ok(UserInfo {

@@ -5,6 +5,7 @@ pub mod app;
 pub mod browser;
 pub mod conformance;
 pub mod db;
+pub mod engine;
 pub mod form;
 pub mod key;
 pub mod planted;
