@@ -13,10 +13,12 @@
 //! over. Outside a launch an app can sign its user in (`openid`), but gets no FHIR scope: there is no context that would
 //! hold its data, and no picker yet. A point-of-care system uses this flow without a launch, for its signed-in user.
 
+use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -145,13 +147,18 @@ struct Prompt {
     max_age: Option<Duration>,
 }
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/authorize", routing::get(get).post(post))
+}
+
 /// `GET /authorize`.
-pub async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
+async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     begin(&state, &visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
 }
 
 /// `POST /authorize`.
-pub async fn post(State(state): State<OauthState>, request: Request) -> Response {
+async fn post(State(state): State<OauthState>, request: Request) -> Response {
     let is_form = is_form(&request);
     let (mut parts, body) = request.into_parts();
     let Ok(visitor) = Visitor::from_request_parts(&mut parts, &state).await;

@@ -153,7 +153,7 @@ async fn by_assertion(state: &OauthState, jwt: &str) -> Result<Client, Failure> 
     // On its own, before anything else: a request that fails later has still used its assertion up.
     let mut tx = store::begin(&state.engine.pool).await?;
     let first =
-        store::login::see_assertion(&mut tx, &client.client_id, &accepted.jti_digest, accepted.remember_until).await?;
+        store::assertion::see(&mut tx, &client.client_id, &accepted.jti_digest, accepted.remember_until).await?;
     tx.commit().await?;
     if first { Ok(client) } else { Err(Refused::Replay.into()) }
 }

@@ -28,6 +28,7 @@ mod page;
 mod password;
 mod revoke;
 mod sweep;
+mod text;
 mod token;
 mod userinfo;
 mod visitor;
@@ -36,7 +37,6 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
 use time::OffsetDateTime;
 
 use crate::interaction::Engine;
@@ -86,23 +86,16 @@ impl OauthState {
     }
 }
 
-/// The routes, from the root of the public URL.
+/// The routes, from the root of the public URL: each module names its own.
 pub fn router(state: OauthState) -> Router {
-    let readable_by_anyone = Router::new()
-        .route("/.well-known/openid-configuration", get(discovery::openid))
-        .route("/fhir/.well-known/smart-configuration", get(discovery::smart))
-        .route("/jwks", get(jwks::handler))
-        .layer(cors::anyone());
+    let readable_by_anyone = Router::new().merge(discovery::routes()).merge(jwks::routes()).layer(cors::anyone());
     let for_clients = Router::new()
-        .route("/token", post(token::handler))
-        .route("/introspect", post(introspect::handler))
-        .route("/revoke", post(revoke::handler))
-        .route("/userinfo", get(userinfo::handler).post(userinfo::handler))
+        .merge(token::routes())
+        .merge(introspect::routes())
+        .merge(revoke::routes())
+        .merge(userinfo::routes())
         .layer(cors::registered_origins(state.engine.pool.clone()));
-    let for_people = Router::new()
-        .route("/authorize", get(authorize::get).post(authorize::post))
-        .route("/login", post(login::handler))
-        .route("/login.css", get(page::style));
+    let for_people = Router::new().merge(authorize::routes()).merge(login::routes()).merge(page::routes());
     readable_by_anyone
         .merge(for_clients)
         .merge(for_people)

@@ -6,9 +6,11 @@
 //! | unknown, ended, or another client's | 200, nothing happens |
 //! | the client is not believed | 401 `invalid_client` |
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -23,8 +25,13 @@ use crate::store::audit::Entry;
 use crate::store::client::Client;
 use crate::token::key_set::VerifyError;
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/revoke", post(handler))
+}
+
 /// Ends a token.
-pub async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
+async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
     let client = authenticate(&state, &headers, &form).await?;
     let token = form.required("token")?;
     let now = state.now();

@@ -7,10 +7,11 @@
 //! | a token that is not good, or not any more | 401 with `error="invalid_token"` |
 //! | a token without `openid`, or without a user | 403 with `error="insufficient_scope"` |
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -60,8 +61,13 @@ impl IntoResponse for Refused {
     }
 }
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/userinfo", get(handler).post(handler))
+}
+
 /// Describes the user.
-pub async fn handler(State(state): State<OauthState>, headers: HeaderMap) -> Response {
+async fn handler(State(state): State<OauthState>, headers: HeaderMap) -> Response {
     match describe(&state, &headers).await {
         Ok(user) => (NO_STORE, Json(user)).into_response(),
         Err(refused) => refused.into_response(),
