@@ -169,13 +169,9 @@ mod tests {
     fn user(tenant: i64) -> User {
         User {
             id: Uuid::from_u128(2),
-            name: "julie".into(),
-            password_hash: String::new(),
-            display_name: "Dr Julie Jones".into(),
             tenant,
-            fhir_user: None,
             identifiers: vec![("urn:licence".into(), "4711".into())],
-            enabled: true,
+            ..User::new("julie", "")
         }
     }
 

@@ -399,23 +399,13 @@ pub async fn refuse(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::client::AuthMethod;
 
     fn client(role: Role, scope: &str) -> Client {
         Client {
-            client_id: "c".into(),
-            name: "C".into(),
-            role,
             tenant: i64::from(role == Role::Poc),
-            auth_method: AuthMethod::None,
-            secret_digest: None,
-            jwks: None,
-            jwks_uri: None,
             redirect_uris: vec!["https://app.example/cb?keep=1".into()],
-            loopback_redirects: false,
             scope: scope.into(),
-            origins: Vec::new(),
-            enabled: true,
+            ..Client::new("c", role)
         }
     }
 

@@ -125,19 +125,9 @@ mod tests {
 
     fn client(role: Role) -> Client {
         Client {
-            client_id: "c".into(),
-            name: "C".into(),
-            role,
             tenant: i64::from(role == Role::Poc),
-            auth_method: AuthMethod::PrivateKeyJwt,
-            secret_digest: None,
-            jwks: None,
-            jwks_uri: None,
-            redirect_uris: Vec::new(),
-            loopback_redirects: false,
             scope: "system/*.rs user/*.rs patient/*.rs openid offline_access Context.write".into(),
-            origins: Vec::new(),
-            enabled: true,
+            ..Client::new("c", role)
         }
     }
 

@@ -280,32 +280,24 @@ impl Oauth {
 /// A registered client of this file.
 pub fn client(client_id: &str, role: Role, auth_method: AuthMethod) -> Client {
     Client {
-        client_id: client_id.into(),
         name: format!("The {client_id}"),
-        role,
         tenant: if role == Role::Poc { 7 } else { 0 },
         auth_method,
         secret_digest: (auth_method == AuthMethod::ClientSecretBasic).then(|| token_digest(SECRET)),
         jwks: (auth_method == AuthMethod::PrivateKeyJwt).then(|| json!({ "keys": [CLIENT_KEY.1] })),
-        jwks_uri: None,
         redirect_uris: if role == Role::Service { Vec::new() } else { vec![REDIRECT.into()] },
-        loopback_redirects: false,
         scope: EVERYTHING.into(),
         origins: vec!["https://app.example".into()],
-        enabled: true,
+        ..Client::new(client_id, role)
     }
 }
 
 fn user(name: &str, tenant: i64, licence: &str, password_hash: &str) -> User {
     User {
-        id: new_uuid(),
-        name: name.into(),
-        password_hash: password_hash.into(),
         display_name: format!("Dr {name}"),
         tenant,
-        fhir_user: None,
         identifiers: vec![("urn:licence".into(), licence.into())],
-        enabled: true,
+        ..User::new(name, password_hash)
     }
 }
 
