@@ -12,6 +12,7 @@ pub mod planted;
 pub mod poc;
 pub mod process;
 pub mod receiver;
+pub mod rows;
 pub mod server;
 pub mod session;
 pub mod world;
