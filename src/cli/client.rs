@@ -123,12 +123,12 @@ impl Add {
             RoleName::Poc => Role::Poc,
             RoleName::Service => Role::Service,
         };
+        let usual = Client::new(self.id, role);
         let auth_method = match self.auth {
             Some(AuthName::None) => AuthMethod::None,
             Some(AuthName::ClientSecretBasic) => AuthMethod::ClientSecretBasic,
             Some(AuthName::PrivateKeyJwt) => AuthMethod::PrivateKeyJwt,
-            None if role == Role::App => AuthMethod::None,
-            None => AuthMethod::PrivateKeyJwt,
+            None => usual.auth_method,
         };
         let secret = (auth_method == AuthMethod::ClientSecretBasic).then(id::random_token);
         let jwks = self.jwks_file.as_deref().map(|path| -> Result<Value> {
@@ -137,19 +137,15 @@ impl Add {
         });
         let origins = if self.origins.is_empty() { origins_of(&self.redirect_uris) } else { self.origins };
         let client = Client {
-            name: self.name.unwrap_or_else(|| self.id.clone()),
-            client_id: self.id,
-            role,
+            name: self.name.unwrap_or(usual.name),
             tenant: self.tenant,
             auth_method,
             secret_digest: secret.as_deref().map(id::token_digest),
             jwks: jwks.transpose()?,
-            jwks_uri: None,
             redirect_uris: self.redirect_uris,
-            loopback_redirects: false,
             scope: self.scope.unwrap_or_else(|| default_scope(role).to_owned()),
             origins,
-            enabled: true,
+            ..usual
         };
         Ok((client, secret))
     }

@@ -10,10 +10,10 @@ use super::database::{self, Opened};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::secret::Secret;
+use crate::store;
 use crate::store::audit::Entry;
 use crate::store::user::User;
 use crate::token::password;
-use crate::{id, store};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -97,15 +97,13 @@ impl Add {
         if self.fhir_user.as_deref().is_some_and(|reference| !is_person(reference)) {
             bail!("--fhir-user: Practitioner/…, PractitionerRole/…, Patient/…, RelatedPerson/… or Person/…");
         }
+        let usual = User::new(self.name, password::hash(self.password.read()?).await?);
         Ok(User {
-            id: id::new_uuid(),
-            password_hash: password::hash(self.password.read()?).await?,
-            display_name: self.display_name.unwrap_or_else(|| self.name.clone()),
-            name: self.name,
+            display_name: self.display_name.unwrap_or(usual.display_name),
             tenant: self.tenant,
             fhir_user: self.fhir_user,
             identifiers: self.identifiers,
-            enabled: true,
+            ..usual
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Contradictions: keys that are well formed each, but not together.
+//! Contradictions: keys that are well formed each, but not together. A section in a file of its own checks itself there.
 
 use std::time::Duration;
 
@@ -14,10 +14,15 @@ pub(super) struct Wrong {
     pub message: String,
 }
 
-type Checked = Result<(), Wrong>;
+pub(super) type Checked = Result<(), Wrong>;
 
-fn demand(holds: bool, key: &'static str, message: impl Into<String>) -> Checked {
+pub(super) fn demand(holds: bool, key: &'static str, message: impl Into<String>) -> Checked {
     if holds { Ok(()) } else { Err(Wrong { key, message: message.into() }) }
+}
+
+/// Demands that none of these times, named by their keys, is zero.
+pub(super) fn longer_than_zero(times: &[(&'static str, Duration)]) -> Checked {
+    times.iter().try_for_each(|(key, time)| demand(!time.is_zero(), key, "must be longer than zero"))
 }
 
 /// Every rule that one key alone cannot express.
@@ -27,6 +32,7 @@ pub(super) fn check(config: &Config) -> Checked {
     limits(config)?;
     validation(config)?;
     times(config)?;
+    config.oauth.check()?;
     let types = config.context.resource_types.iter().flatten();
     for name in types {
         let shaped =
@@ -77,8 +83,7 @@ fn limits(config: &Config) -> Checked {
     demand(config.search.page_size >= 1, "search.page_size", "must be at least 1")?;
     let message = "must be from search.page_size to 10000";
     demand((config.search.page_size..=10_000).contains(&config.search.max_page_size), "search.max_page_size", message)?;
-    demand(config.delivery.max_count >= 1, "delivery.max_count", "must be at least 1")?;
-    demand(config.oauth.login_attempts >= 1, "oauth.login_attempts", "must be at least 1")
+    demand(config.delivery.max_count >= 1, "delivery.max_count", "must be at least 1")
 }
 
 fn validation(config: &Config) -> Checked {
@@ -91,8 +96,8 @@ fn validation(config: &Config) -> Checked {
 }
 
 fn times(config: &Config) -> Checked {
-    let Config { server, database, context, delivery, events, oauth, .. } = config;
-    for (key, value) in [
+    let Config { server, database, context, delivery, events, .. } = config;
+    longer_than_zero(&[
         ("server.request_timeout", server.request_timeout),
         ("database.acquire_timeout", database.acquire_timeout),
         ("database.statement_timeout", database.statement_timeout),
@@ -100,15 +105,7 @@ fn times(config: &Config) -> Checked {
         ("delivery.timeout", delivery.timeout),
         ("delivery.lock_wait", delivery.lock_wait),
         ("events.retention", events.retention),
-        ("oauth.access_token_ttl", oauth.access_token_ttl),
-        ("oauth.service_token_ttl", oauth.service_token_ttl),
-        ("oauth.code_ttl", oauth.code_ttl),
-        ("oauth.refresh_token_ttl", oauth.refresh_token_ttl),
-        ("oauth.session_ttl", oauth.session_ttl),
-        ("oauth.login_window", oauth.login_window),
-    ] {
-        demand(!value.is_zero(), key, "must be longer than zero")?;
-    }
+    ])?;
     let longest_write = delivery.timeout + delivery.lock_wait;
     let longer = |key, value: Duration, other: &str, than: Duration| {
         let (value_text, than_text) = (humantime_serde::re::humantime::format_duration(value), format_duration(than));
@@ -119,10 +116,7 @@ fn times(config: &Config) -> Checked {
     longer("server.request_timeout", server.request_timeout, both, longest_write)?;
     longer("server.request_timeout", server.request_timeout, "database.acquire_timeout", database.acquire_timeout)?;
     longer("server.request_timeout", server.request_timeout, "database.statement_timeout", database.statement_timeout)?;
-    demand(context.launch_window <= context.ttl, "context.launch_window", "must not be longer than context.ttl")?;
-    demand(oauth.code_ttl <= Duration::from_mins(10), "oauth.code_ttl", "must not be longer than 10m")?;
-    let message = "must not be shorter than oauth.access_token_ttl";
-    demand(oauth.refresh_token_ttl >= oauth.access_token_ttl, "oauth.refresh_token_ttl", message)
+    demand(context.launch_window <= context.ttl, "context.launch_window", "must not be longer than context.ttl")
 }
 
 fn format_duration(duration: Duration) -> humantime_serde::re::humantime::FormattedDuration {

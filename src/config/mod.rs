@@ -5,6 +5,7 @@
 
 mod check;
 mod load;
+mod oauth;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use load::{Error, Flag, Sources, load};
+pub use oauth::Oauth;
 
 use crate::secret::Secret;
 use crate::telemetry::Format;
@@ -272,32 +274,6 @@ pub struct Events {
     /// How long events are kept for `$events`.
     #[serde(with = "humantime_serde")]
     pub retention: Duration,
-}
-
-/// The authorization server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Oauth {
-    /// Lifetime of an access token of a launched app.
-    #[serde(with = "humantime_serde")]
-    pub access_token_ttl: Duration,
-    /// Lifetime of an access token from `client_credentials`.
-    #[serde(with = "humantime_serde")]
-    pub service_token_ttl: Duration,
-    /// Lifetime of an authorization code.
-    #[serde(with = "humantime_serde")]
-    pub code_ttl: Duration,
-    /// Lifetime of a refresh token.
-    #[serde(with = "humantime_serde")]
-    pub refresh_token_ttl: Duration,
-    /// How long a user stays signed in.
-    #[serde(with = "humantime_serde")]
-    pub session_ttl: Duration,
-    /// Failed sign-ins within `login_window` before further ones are refused.
-    pub login_attempts: u32,
-    /// The time in which they are counted.
-    #[serde(with = "humantime_serde")]
-    pub login_window: Duration,
 }
 
 /// Log output.

@@ -100,14 +100,11 @@ pub async fn register(pool: &PgPool, credentials: &Credentials, app_url: &str, n
     for person in people(credentials) {
         if user::find_by_name(tx.conn(), &person.name).await?.is_none() {
             let made = User {
-                id: id::new_uuid(),
-                name: person.name,
-                password_hash: password::hash(Secret::new(person.password)).await?,
                 display_name: person.display_name.to_owned(),
                 tenant: TENANT,
                 fhir_user: Some(person.fhir_user.to_owned()),
                 identifiers: vec![(person.identifier.0.to_owned(), person.identifier.1.to_owned())],
-                enabled: true,
+                ..User::new(person.name, password::hash(Secret::new(person.password)).await?)
             };
             user::insert(&mut tx, &made, now).await?;
         }
@@ -145,19 +142,10 @@ fn clients(credentials: &Credentials, app_url: &str) -> Result<Vec<Client>> {
 
 fn client(client_id: &str, name: &str, role: Role, scope: &str) -> Client {
     Client {
-        client_id: client_id.to_owned(),
         name: name.to_owned(),
-        role,
         tenant: if role == Role::Poc { TENANT } else { 0 },
-        auth_method: AuthMethod::None,
-        secret_digest: None,
-        jwks: None,
-        jwks_uri: None,
-        redirect_uris: Vec::new(),
-        loopback_redirects: false,
         scope: scope.to_owned(),
-        origins: Vec::new(),
-        enabled: true,
+        ..Client::new(client_id, role)
     }
 }
 

@@ -38,14 +38,14 @@ pub async fn approve(
 ) -> Result<String, Refusal> {
     let now = state.now();
     let user = &signed_in.user;
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     let context = match request.context {
-        Some(id) => Some(take_launch(&mut tx, id, user, state.config.context.owner, now).await?),
+        Some(id) => Some(take_launch(&mut tx, id, user, state.engine.config.context.owner, now).await?),
         None if same_organisation(client.tenant, user.tenant) => None,
         None => return Err(Refusal::OtherOrganisation),
     };
     let scope = final_scope(&request.scope, context.as_ref(), user)?;
-    let expires_at = now + state.config.oauth.code_ttl;
+    let expires_at = now + state.engine.config.oauth.code_ttl;
     let grant = NewGrant {
         id: new_uuid(),
         client_id: &client.client_id,
@@ -169,13 +169,9 @@ mod tests {
     fn user(tenant: i64) -> User {
         User {
             id: Uuid::from_u128(2),
-            name: "julie".into(),
-            password_hash: String::new(),
-            display_name: "Dr Julie Jones".into(),
             tenant,
-            fhir_user: None,
             identifiers: vec![("urn:licence".into(), "4711".into())],
-            enabled: true,
+            ..User::new("julie", "")
         }
     }
 

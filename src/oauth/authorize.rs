@@ -13,10 +13,12 @@
 //! over. Outside a launch an app can sign its user in (`openid`), but gets no FHIR scope: there is no context that would
 //! hold its data, and no picker yet. A point-of-care system uses this flow without a launch, for its signed-in user.
 
+use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::extract::{RawQuery, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing;
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
@@ -145,13 +147,18 @@ struct Prompt {
     max_age: Option<Duration>,
 }
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/authorize", routing::get(get).post(post))
+}
+
 /// `GET /authorize`.
-pub async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
+async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
     begin(&state, &visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
 }
 
 /// `POST /authorize`.
-pub async fn post(State(state): State<OauthState>, request: Request) -> Response {
+async fn post(State(state): State<OauthState>, request: Request) -> Response {
     let is_form = is_form(&request);
     let (mut parts, body) = request.into_parts();
     let Ok(visitor) = Visitor::from_request_parts(&mut parts, &state).await;
@@ -188,7 +195,7 @@ async fn find_recipient(state: &OauthState, parameters: &Parameters) -> Result<R
 /// The enabled client of that id.
 pub async fn find_client(state: &OauthState, client_id: &str) -> Result<Client, Problem> {
     let found = async {
-        let mut conn = state.pool.acquire().await?;
+        let mut conn = state.engine.pool.acquire().await?;
         store::client::find(&mut conn, client_id).await
     };
     let found = found.await.map_err(|error| {
@@ -205,7 +212,7 @@ async fn proceed(
     recipient: &Recipient,
 ) -> Result<Response, Refusal> {
     let prompt = read_prompt(parameters)?;
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.engine.pool.acquire().await?;
     let request = read_request(state, &mut conn, parameters, recipient).await?;
     let signed_in = if prompt.always { None } else { find_signed_in(state, visitor, &mut conn, &prompt).await? };
     drop(conn);
@@ -268,7 +275,7 @@ async fn read_request(
     if !pkce::is_challenge(code_challenge) {
         return Err(Refusal::Challenge);
     }
-    check_audience(parameters, &state.config.server.fhir_base())?;
+    check_audience(parameters, &state.engine.config.server.fhir_base())?;
     let asked = ScopeSet::parse(required("scope")?);
     let nonce = parameters.one("nonce")?;
     let context = match parameters.one("launch")? {
@@ -310,7 +317,7 @@ async fn find_launch(
     }
     let context = store::context::find_by_launch(conn, &token_digest(launch)).await?.ok_or(Refusal::Launch)?;
     let now = state.now();
-    if !context.is_alive(now) || !window_is_open(&context, state.config.context.launch_window, now) {
+    if !context.is_alive(now) || !window_is_open(&context, state.engine.config.context.launch_window, now) {
         return Err(Refusal::Launch);
     }
     match &context.app_id {
@@ -392,23 +399,13 @@ pub async fn refuse(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::client::AuthMethod;
 
     fn client(role: Role, scope: &str) -> Client {
         Client {
-            client_id: "c".into(),
-            name: "C".into(),
-            role,
             tenant: i64::from(role == Role::Poc),
-            auth_method: AuthMethod::None,
-            secret_digest: None,
-            jwks: None,
-            jwks_uri: None,
             redirect_uris: vec!["https://app.example/cb?keep=1".into()],
-            loopback_redirects: false,
             scope: scope.into(),
-            origins: Vec::new(),
-            enabled: true,
+            ..Client::new("c", role)
         }
     }
 

@@ -22,11 +22,11 @@ pub async fn find_live(
     token: &str,
     now: OffsetDateTime,
 ) -> Result<Option<(AccessClaims, LiveGrant)>, Failure> {
-    let claims = match state.keys.verify_access(token, &state.config.server.fhir_base(), now).await {
+    let claims = match state.keys.verify_access(token, &state.engine.config.server.fhir_base(), now).await {
         Ok(claims) => claims,
         Err(VerifyError::Invalid(_) | VerifyError::Expired) => return Ok(None),
         Err(VerifyError::Unavailable(error)) => return Err(error.into()),
     };
-    let live = store::grant::live(&mut *state.pool.acquire().await?, claims.gid, now).await?;
+    let live = store::grant::live(&mut *state.engine.pool.acquire().await?, claims.gid, now).await?;
     Ok(live.map(|grant| (claims, grant)))
 }

@@ -151,15 +151,15 @@ async fn by_assertion(state: &OauthState, jwt: &str) -> Result<Client, Failure> 
     };
     let accepted = assertion::check(jwt, &expected).map_err(Refused::from)?;
     // On its own, before anything else: a request that fails later has still used its assertion up.
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     let first =
-        store::login::see_assertion(&mut tx, &client.client_id, &accepted.jti_digest, accepted.remember_until).await?;
+        store::assertion::see(&mut tx, &client.client_id, &accepted.jti_digest, accepted.remember_until).await?;
     tx.commit().await?;
     if first { Ok(client) } else { Err(Refused::Replay.into()) }
 }
 
 async fn enabled(state: &OauthState, client_id: &str, method: AuthMethod) -> Result<Client, Failure> {
-    let found = store::client::find(&mut *state.pool.acquire().await?, client_id).await?;
+    let found = store::client::find(&mut *state.engine.pool.acquire().await?, client_id).await?;
     Ok(found.filter(|client| client.enabled && client.auth_method == method).ok_or(Refused::NotBelieved)?)
 }
 

@@ -5,19 +5,27 @@
 //! |---|---|
 //! | any `Accept`, any origin, with or without credentials | 200 `application/json` |
 
-use axum::Json;
 use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
 
 use super::OauthState;
 use crate::smart::discovery;
 
+/// The routes of both documents.
+pub fn routes() -> Router<OauthState> {
+    Router::new()
+        .route("/.well-known/openid-configuration", get(openid))
+        .route("/fhir/.well-known/smart-configuration", get(smart))
+}
+
 /// The SMART document.
-pub async fn smart(State(state): State<OauthState>) -> Json<Value> {
+async fn smart(State(state): State<OauthState>) -> Json<Value> {
     Json(discovery::smart_configuration(state.public_url()))
 }
 
 /// The OpenID Connect document.
-pub async fn openid(State(state): State<OauthState>) -> Json<Value> {
+async fn openid(State(state): State<OauthState>) -> Json<Value> {
     Json(discovery::openid_configuration(state.public_url()))
 }

@@ -7,10 +7,11 @@
 //! | unknown, expired, revoked, of a cleared context; a refresh token or a code | 200 `{"active": false}` |
 //! | nobody asks | 401 `invalid_client` |
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::json;
 
@@ -53,8 +54,13 @@ enum Asker {
     Public(String),
 }
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/introspect", post(handler))
+}
+
 /// Describes a token.
-pub async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
+async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
     let asker = find_asker(&state, &headers, &form).await?;
     let described = describe(&state, form.required("token")?).await?;
     let described = described.filter(|description| match &asker {
@@ -85,7 +91,7 @@ async fn find_asker(state: &OauthState, headers: &HeaderMap, form: &Form) -> Res
 async fn describe(state: &OauthState, token: &str) -> Result<Option<Description>, Failure> {
     let Some((claims, grant)) = find_live(state, token, state.now()).await? else { return Ok(None) };
     let context = match grant.context() {
-        Some(id) => store::context::find(&mut *state.pool.acquire().await?, id).await?,
+        Some(id) => store::context::find(&mut *state.engine.pool.acquire().await?, id).await?,
         None => None,
     };
     Ok(Some(Description {

@@ -8,9 +8,11 @@
 //! | cancelled | 303 to the app with `access_denied` |
 //! | form too old, sent before, or shown to another browser | 400, a page |
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, header::RETRY_AFTER};
 use axum::response::Response;
+use axum::routing::post;
 use bytes::Bytes;
 use time::Duration;
 
@@ -23,9 +25,9 @@ use super::{OauthState, cookie};
 use crate::id::{random_token, token_digest};
 use crate::secret::Secret;
 use crate::store;
+use crate::store::attempt::Attempt;
 use crate::store::audit::Entry;
 use crate::store::client::Client;
-use crate::store::login::Attempt;
 use crate::store::user::User;
 
 /// How long a form waits for somebody to sign in.
@@ -43,9 +45,9 @@ pub async fn ask(
     let token = random_token();
     let (browser, new_cookie) = visitor.cookies.browser_or_new();
     let parameters = serde_json::to_value(request).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     let expires_at = state.now() + FORM_LIFE;
-    store::login::insert_request(&mut tx, &token_digest(&token), &browser, &parameters, expires_at).await?;
+    store::flow::insert(&mut tx, &token_digest(&token), &browser, &parameters, expires_at).await?;
     tx.commit().await?;
     let form = Login {
         language: visitor.language,
@@ -82,8 +84,13 @@ impl<E: Into<Refusal>> From<E> for NotSignedIn {
     }
 }
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/login", post(handler))
+}
+
 /// `POST /login`.
-pub async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes) -> Response {
+async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes) -> Response {
     let submitted = match find_submitted(&state, &visitor, &Parameters::parse(&body)).await {
         Ok(submitted) => submitted,
         Err(problem) => return page::problem(visitor.language, problem),
@@ -103,8 +110,8 @@ async fn find_submitted(state: &OauthState, visitor: &Visitor, form: &Parameters
     let token: String = field("request")?;
     let browser = visitor.cookies.browser_digest().ok_or(Problem::FormGone)?;
     let found = async {
-        let mut conn = state.pool.acquire().await?;
-        store::login::find_request(&mut conn, &token_digest(&token), &browser, state.now()).await
+        let mut conn = state.engine.pool.acquire().await?;
+        store::flow::find(&mut conn, &token_digest(&token), &browser, state.now()).await
     };
     let parameters = found.await.map_err(|error| unavailable(&error))?.ok_or(Problem::FormGone)?;
     let request: AuthorizationRequest = serde_json::from_value(parameters).map_err(|_| Problem::FormGone)?;
@@ -133,8 +140,8 @@ async fn cancel(state: &OauthState, visitor: &Visitor, submitted: &Submitted) ->
 }
 
 async fn use_up(state: &OauthState, submitted: &Submitted) -> Result<(), Refusal> {
-    let mut tx = store::begin(&state.pool).await?;
-    store::login::end_request(&mut tx, &token_digest(&submitted.token)).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
+    store::flow::end(&mut tx, &token_digest(&submitted.token)).await?;
     Ok(tx.commit().await?)
 }
 
@@ -156,10 +163,10 @@ async fn sign_in(
     };
     let session = random_token();
     let session_digest = token_digest(&session);
-    let mut tx = store::begin(&state.pool).await?;
-    store::login::forgive(&mut tx, &attempt).await?;
-    store::login::end_request(&mut tx, &token_digest(&submitted.token)).await?;
-    let expires_at = now + state.config.oauth.session_ttl;
+    let mut tx = store::begin(&state.engine.pool).await?;
+    store::attempt::forgive(&mut tx, &attempt).await?;
+    store::flow::end(&mut tx, &token_digest(&submitted.token)).await?;
+    let expires_at = now + state.engine.config.oauth.session_ttl;
     store::login::insert_session(&mut tx, &session_digest, user.id, now, expires_at).await?;
     tx.commit().await?;
     record_login(state, visitor, submitted, Some(&user)).await;
@@ -173,13 +180,13 @@ async fn begin_attempt(
     submitted: &Submitted,
     attempt: &Attempt<'_>,
 ) -> Result<Option<User>, NotSignedIn> {
-    let limit = i64::from(state.config.oauth.login_attempts);
-    let mut tx = store::begin(&state.pool).await?;
-    store::login::record_attempt(&mut tx, attempt).await?;
+    let limit = i64::from(state.engine.config.oauth.login_attempts);
+    let mut tx = store::begin(&state.engine.pool).await?;
+    store::attempt::record(&mut tx, attempt).await?;
     tx.commit().await?;
-    let mut conn = state.pool.acquire().await?;
-    let since = attempt.at - state.config.oauth.login_window;
-    let (by_account, by_address) = store::login::count_attempts(&mut conn, attempt, since).await?;
+    let mut conn = state.engine.pool.acquire().await?;
+    let since = attempt.at - state.engine.config.oauth.login_window;
+    let (by_account, by_address) = store::attempt::count(&mut conn, attempt, since).await?;
     if by_account > limit || by_address > limit * ADDRESS_FACTOR {
         return Err(NotSignedIn::Again(Again::TooMany));
     }
@@ -229,7 +236,7 @@ fn show_again(state: &OauthState, visitor: &Visitor, submitted: &Submitted, agai
         again: Some(again),
     });
     if again == Again::TooMany {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(state.config.oauth.login_window.as_secs()));
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(state.engine.config.oauth.login_window.as_secs()));
     }
     response
 }

@@ -28,6 +28,7 @@ mod page;
 mod password;
 mod revoke;
 mod sweep;
+mod text;
 mod token;
 mod userinfo;
 mod visitor;
@@ -36,12 +37,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
-use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use crate::clock::SharedClock;
-use crate::config::Config;
+use crate::interaction::Engine;
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store::context::ContextRow;
@@ -57,32 +55,30 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// What the endpoints share.
 #[derive(Clone)]
 pub struct OauthState {
-    pool: PgPool,
-    clock: SharedClock,
-    config: Arc<Config>,
+    engine: Engine,
     keys: Arc<KeySet>,
     passwords: password::Checker,
 }
 
 impl OauthState {
     /// The endpoints' share of the program's parts.
-    pub fn new(pool: PgPool, clock: SharedClock, config: Arc<Config>, keys: Arc<KeySet>) -> Self {
-        Self { pool, clock, config, keys, passwords: password::Checker::new() }
+    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Self {
+        Self { engine, keys, passwords: password::Checker::new() }
     }
 
     fn now(&self) -> OffsetDateTime {
-        self.clock.now()
+        self.engine.now()
     }
 
     /// The issuer and the address of every endpoint but FHIR's, without a slash at the end.
     fn public_url(&self) -> &str {
-        &self.config.server.public_url
+        &self.engine.config.server.public_url
     }
 
     /// The user of a grant as an absolute URL without a slash at the end, when the scope `fhirUser` was granted.
     fn fhir_user(&self, grant: &LiveGrant, scope: &ScopeSet) -> Option<String> {
         let reference = grant.fhir_user.as_ref().filter(|_| scope.has("fhirUser"))?;
-        Some(format!("{}/{reference}", self.config.server.fhir_base()))
+        Some(format!("{}/{reference}", self.engine.base))
     }
 
     fn is_https(&self) -> bool {
@@ -90,23 +86,16 @@ impl OauthState {
     }
 }
 
-/// The routes, from the root of the public URL.
+/// The routes, from the root of the public URL: each module names its own.
 pub fn router(state: OauthState) -> Router {
-    let readable_by_anyone = Router::new()
-        .route("/.well-known/openid-configuration", get(discovery::openid))
-        .route("/fhir/.well-known/smart-configuration", get(discovery::smart))
-        .route("/jwks", get(jwks::handler))
-        .layer(cors::anyone());
+    let readable_by_anyone = Router::new().merge(discovery::routes()).merge(jwks::routes()).layer(cors::anyone());
     let for_clients = Router::new()
-        .route("/token", post(token::handler))
-        .route("/introspect", post(introspect::handler))
-        .route("/revoke", post(revoke::handler))
-        .route("/userinfo", get(userinfo::handler).post(userinfo::handler))
-        .layer(cors::registered_origins(state.pool.clone()));
-    let for_people = Router::new()
-        .route("/authorize", get(authorize::get).post(authorize::post))
-        .route("/login", post(login::handler))
-        .route("/login.css", get(page::style));
+        .merge(token::routes())
+        .merge(introspect::routes())
+        .merge(revoke::routes())
+        .merge(userinfo::routes())
+        .layer(cors::registered_origins(state.engine.pool.clone()));
+    let for_people = Router::new().merge(authorize::routes()).merge(login::routes()).merge(page::routes());
     readable_by_anyone
         .merge(for_clients)
         .merge(for_people)

@@ -6,9 +6,11 @@
 //! | unknown, ended, or another client's | 200, nothing happens |
 //! | the client is not believed | 401 `invalid_client` |
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -23,8 +25,13 @@ use crate::store::audit::Entry;
 use crate::store::client::Client;
 use crate::token::key_set::VerifyError;
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/revoke", post(handler))
+}
+
 /// Ends a token.
-pub async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
+async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
     let client = authenticate(&state, &headers, &form).await?;
     let token = form.required("token")?;
     let now = state.now();
@@ -41,12 +48,12 @@ async fn find_grant(
     token: &str,
     now: OffsetDateTime,
 ) -> Result<Option<Uuid>, Failure> {
-    let mut conn = state.pool.acquire().await?;
+    let mut conn = state.engine.pool.acquire().await?;
     if let Some(refresh) = store::grant::find_refresh(&mut conn, &token_digest(token)).await? {
         return Ok((refresh.client_id == client.client_id).then_some(refresh.grant_id));
     }
     drop(conn);
-    match state.keys.verify_access(token, &state.config.server.fhir_base(), now).await {
+    match state.keys.verify_access(token, &state.engine.config.server.fhir_base(), now).await {
         Ok(claims) => Ok((claims.client_id == client.client_id).then_some(claims.gid)),
         Err(VerifyError::Invalid(_) | VerifyError::Expired) => Ok(None),
         Err(VerifyError::Unavailable(error)) => Err(error.into()),
@@ -60,7 +67,7 @@ async fn end(
     request_id: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<(), Failure> {
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     if store::grant::revoke(&mut tx, grant, now).await? {
         let entry = Entry {
             action: "token-revoke",

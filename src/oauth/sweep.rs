@@ -11,7 +11,10 @@ const KEEP_GRANTS: Duration = Duration::days(1);
 /// Sweeps once; gives the number of grants removed.
 pub async fn sweep(pool: &PgPool, now: OffsetDateTime) -> store::Result<usize> {
     let mut tx = store::begin(pool).await?;
+    store::flow::sweep(&mut tx, now).await?;
     store::login::sweep(&mut tx, now).await?;
+    store::attempt::sweep(&mut tx, now).await?;
+    store::assertion::sweep(&mut tx, now).await?;
     let grants = store::grant::sweep(&mut tx, now - KEEP_GRANTS).await?;
     tx.commit().await?;
     Ok(usize::try_from(grants).unwrap_or(usize::MAX))

@@ -7,10 +7,11 @@
 //! | a token that is not good, or not any more | 401 with `error="invalid_token"` |
 //! | a token without `openid`, or without a user | 403 with `error="insufficient_scope"` |
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -60,8 +61,13 @@ impl IntoResponse for Refused {
     }
 }
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/userinfo", get(handler).post(handler))
+}
+
 /// Describes the user.
-pub async fn handler(State(state): State<OauthState>, headers: HeaderMap) -> Response {
+async fn handler(State(state): State<OauthState>, headers: HeaderMap) -> Response {
     match describe(&state, &headers).await {
         Ok(user) => (NO_STORE, Json(user)).into_response(),
         Err(refused) => refused.into_response(),
@@ -74,7 +80,7 @@ async fn describe(state: &OauthState, headers: &HeaderMap) -> Result<UserInfo, R
     let scope = ScopeSet::parse(&claims.scope);
     let sub = grant.user_id.filter(|_| scope.has("openid")).ok_or(Refused::InsufficientScope)?;
     let profile = match scope.has("profile") {
-        true => store::user::find(&mut *state.pool.acquire().await?, sub).await?,
+        true => store::user::find(&mut *state.engine.pool.acquire().await?, sub).await?,
         false => None,
     };
     Ok(UserInfo {

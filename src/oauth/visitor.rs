@@ -72,7 +72,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<&str> {
 /// Writes one audit row on its own, for what changes nothing else. A failure is logged and does not change the answer.
 pub async fn record(state: &OauthState, entry: &Entry<'_>) {
     let written = async {
-        let mut conn = state.pool.acquire().await?;
+        let mut conn = state.engine.pool.acquire().await?;
         store::audit::append(&mut conn, entry, state.now()).await
     };
     if let Err(error) = written.await {

@@ -51,6 +51,27 @@ pub struct Client {
 }
 
 impl Client {
+    /// An enabled client with nothing in it yet, named by its id. It proves itself as is usual for its role: apps are
+    /// public, all others sign.
+    pub fn new(client_id: impl Into<String>, role: Role) -> Self {
+        let client_id = client_id.into();
+        Self {
+            name: client_id.clone(),
+            client_id,
+            role,
+            tenant: 0,
+            auth_method: if role == Role::App { AuthMethod::None } else { AuthMethod::PrivateKeyJwt },
+            secret_digest: None,
+            jwks: None,
+            jwks_uri: None,
+            redirect_uris: Vec::new(),
+            loopback_redirects: false,
+            scope: String::new(),
+            origins: Vec::new(),
+            enabled: true,
+        }
+    }
+
     /// The parts that [`Registration::check`] judges; whoever registers a client calls it first.
     pub fn registration(&self) -> Registration<'_> {
         Registration {

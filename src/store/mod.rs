@@ -3,10 +3,13 @@
 //! Reads take `&mut PgConnection`, writes `&mut Tx`; `now` is an argument. Resources are seen by [`read`] and
 //! [`begin_behind`] only, which say behind which [`Wall`].
 
+pub mod assertion;
+pub mod attempt;
 pub mod audit;
 pub mod client;
 pub mod context;
 pub mod event;
+pub mod flow;
 pub mod grant;
 pub mod history;
 pub mod idempotency;

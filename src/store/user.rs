@@ -5,6 +5,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Result, Tx};
+use crate::id::new_uuid;
 
 const INSERT: &str = "insert into user_account (id, name, password_hash, display_name, tenant, fhir_user, enabled,
     created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
@@ -40,6 +41,23 @@ pub struct User {
     pub identifiers: Vec<(String, String)>,
     /// A disabled person cannot sign in, and what was granted for them has stopped working.
     pub enabled: bool,
+}
+
+impl User {
+    /// An enabled account under a new id, shown by its name, of any organisation, and nobody in particular yet.
+    pub fn new(name: impl Into<String>, password_hash: impl Into<String>) -> Self {
+        let name = name.into();
+        Self {
+            id: new_uuid(),
+            display_name: name.clone(),
+            name,
+            password_hash: password_hash.into(),
+            tenant: 0,
+            fhir_user: None,
+            identifiers: Vec::new(),
+            enabled: true,
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]

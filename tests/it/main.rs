@@ -33,6 +33,7 @@ mod rows;
 mod search;
 mod server;
 mod set_context;
+mod smart_rows;
 mod statements;
 mod subscription_engine;
 mod subscriptions;

@@ -3,18 +3,8 @@
 //! The letters: G general, R read, K create, U update, P patch, D delete, PR `Prefer`, S search, V search values, HI
 //! history, B batch and transaction, A asynchronous requests.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
-use Row::{By, Not};
-
-/// What is known of a row.
-enum Row {
-    /// These tests fail when it does not hold: `file::test`.
-    By(&'static [&'static str]),
-    /// It is left out, for a reason.
-    Not(&'static str),
-}
+use crate::support::rows::Row::{self, By, Not};
+use crate::support::rows::{check, open};
 
 /// How many rows each letter has.
 const LETTERS: [(&str, usize); 12] = [
@@ -189,64 +179,8 @@ const ROWS: &[(&str, Row)] = &[
     ("A9", By(&["http::what_was_applied_of_the_preferences_is_told"])),
 ];
 
-/// Every test of the sources, as `file::test`.
-fn tests() -> BTreeSet<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    for folder in ["src", "tests/it"] {
-        collect(&root.join(folder), &mut files);
-    }
-    let mut found = BTreeSet::new();
-    for file in files {
-        let name = match file.file_stem().unwrap().to_str().unwrap() {
-            "mod" => file.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned(),
-            stem => stem.to_owned(),
-        };
-        let text = std::fs::read_to_string(&file).unwrap();
-        let mut is_test = false;
-        for line in text.lines().map(str::trim_start) {
-            if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
-                is_test = true;
-            } else if let Some((_, rest)) = line.split_once("fn ")
-                && is_test
-            {
-                found.insert(format!("{name}::{}", rest.split(['(', '<']).next().unwrap_or_default()));
-                is_test = false;
-            }
-        }
-    }
-    found
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() {
-            collect(&entry, files);
-        } else if entry.extension().is_some_and(|extension| extension == "rs") {
-            files.push(entry);
-        }
-    }
-}
-
 #[test]
 fn every_row_is_kept_by_tests_or_left_out_for_a_reason() {
-    let ids = LETTERS.iter().flat_map(|(letter, count)| (1..=*count).map(move |number| format!("{letter}{number}")));
-    let mut missing: BTreeSet<String> = ids.collect();
-    let tests = tests();
-    let mut wrong = Vec::new();
-    for (id, row) in ROWS {
-        if !missing.remove(*id) {
-            wrong.push(format!("{id} stands twice or is no row"));
-        }
-        match row {
-            By(names) => {
-                wrong.extend(names.is_empty().then(|| format!("{id}: no test")));
-                let unknown = names.iter().filter(|name| !tests.contains(**name));
-                wrong.extend(unknown.map(|name| format!("{id}: there is no test {name}")));
-            }
-            Not(reason) => assert!(reason.len() > 20, "{id}: {reason}"),
-        }
-    }
-    wrong.extend(missing.into_iter().map(|id| format!("{id} is missing")));
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    check(&LETTERS, ROWS);
+    assert_eq!(open(ROWS), Vec::<String>::new());
 }

@@ -10,21 +10,18 @@ use serde_json::{Value, json};
 use sofa::access::{Act, Caller, Permit, Walls, authorize};
 use sofa::clock::{Clock, ManualClock};
 use sofa::config::Config;
-use sofa::fhir::definition::registry::Registry;
 use sofa::fhir::json::Limits;
 use sofa::fhir::resource::Resource;
 use sofa::fhir::search::Handling;
-use sofa::fhir::validate::{Options, Validator};
 use sofa::interaction::write::Written;
 use sofa::interaction::{Engine, Failure, create, delete, history, read, subscription, update};
-use sofa::outbound::{Client, Guard};
-use sofa::secret::Sealer;
 use sofa::smart::scope::ScopeSet;
 use sofa::store::client::Role;
 use sofa::subscription::request::BACKPORT;
 use time::macros::datetime;
 
 use crate::support::db::{TestDb, db};
+use crate::support::engine::engine;
 
 /// A receiver that answers with a status of the test's choice and keeps what it got.
 #[derive(Clone, Default)]
@@ -72,12 +69,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let db = db().await;
-        let config = Arc::new(Config::for_tests(""));
         let clock = Arc::new(ManualClock::at(datetime!(2026-01-02 03:04:05 UTC)));
-        let outbound = Client::new(Guard::new(&config.delivery)).unwrap();
-        let sealer = Arc::new(Sealer::new(&[7; 32]).unwrap());
-        let validator = Arc::new(Validator::new(Registry::built_in(), Options::default()));
-        let engine = Engine::new(db.pool.clone(), clock.clone(), sealer, config, outbound, validator);
+        let engine = engine(db.pool.clone(), clock.clone(), Config::for_tests(""));
         Self { db, engine, clock, receiver: Receiver::start().await }
     }
 

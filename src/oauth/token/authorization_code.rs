@@ -88,7 +88,7 @@ pub async fn exchange(state: &OauthState, headers: &HeaderMap, form: &Form) -> R
         scope: done.grant.scope.clone(),
         context: done.context.as_ref(),
         now,
-        lifetime: state.config.oauth.access_token_ttl,
+        lifetime: state.engine.config.oauth.access_token_ttl,
     };
     let mut reply = token.issue(state).await?;
     reply.id_token = id_token(state, &done, now).await?;
@@ -104,7 +104,7 @@ async fn redeem(
     now: OffsetDateTime,
 ) -> Result<Exchanged, Failure> {
     let digest = token_digest(request.code);
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     let code = grant::lock_code(&mut tx, &digest).await?.filter(|code| code.client_id == client.client_id);
     let code = code.ok_or(Refused::Code)?;
     let mut entry = Entry {
@@ -155,7 +155,7 @@ async fn take_grant(
         Some(id) => store::context::find(tx.conn(), id).await?,
         None => None,
     };
-    grant::extend(tx, code.grant_id, now + state.config.oauth.access_token_ttl).await?;
+    grant::extend(tx, code.grant_id, now + state.engine.config.oauth.access_token_ttl).await?;
     let refresh_token = match ScopeSet::parse(&live.scope).wants_refresh() {
         true => Some(super::refresh_token::insert(state, tx, code.grant_id, now).await?),
         false => None,
@@ -168,14 +168,14 @@ async fn id_token(state: &OauthState, done: &Exchanged, now: OffsetDateTime) -> 
     let scope = ScopeSet::parse(&done.grant.scope);
     let Some(user) = done.grant.user_id.filter(|_| scope.has("openid")) else { return Ok(None) };
     let profile = match scope.has("profile") {
-        true => store::user::find(&mut *state.pool.acquire().await?, user).await?,
+        true => store::user::find(&mut *state.engine.pool.acquire().await?, user).await?,
         false => None,
     };
     let claims = IdClaims {
         iss: state.keys.issuer().to_owned(),
         sub: user.to_string(),
         aud: done.grant.client_id.clone(),
-        exp: (now + state.config.oauth.access_token_ttl).unix_timestamp(),
+        exp: (now + state.engine.config.oauth.access_token_ttl).unix_timestamp(),
         iat: now.unix_timestamp(),
         auth_time: done.details.auth_time.map(OffsetDateTime::unix_timestamp),
         nonce: done.details.nonce.clone(),

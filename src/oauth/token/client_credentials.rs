@@ -59,7 +59,7 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
     }
     let scope = grantable(form.required("scope")?, &client)?;
     let now = state.now();
-    let lifetime = state.config.oauth.service_token_ttl.min(LONGEST_LIFE);
+    let lifetime = state.engine.config.oauth.service_token_ttl.min(LONGEST_LIFE);
     let grant = LiveGrant {
         grant_id: insert_grant(state, &client, &scope, now + lifetime, request_id(headers)).await?,
         client_id: client.client_id,
@@ -103,7 +103,7 @@ async fn insert_grant(
         detail: Some("client_credentials"),
         ..Entry::default()
     };
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     grant::insert(&mut tx, &grant, now).await?;
     store::audit::append(tx.conn(), &entry, now).await?;
     tx.commit().await?;
@@ -125,19 +125,9 @@ mod tests {
 
     fn client(role: Role) -> Client {
         Client {
-            client_id: "c".into(),
-            name: "C".into(),
-            role,
             tenant: i64::from(role == Role::Poc),
-            auth_method: AuthMethod::PrivateKeyJwt,
-            secret_digest: None,
-            jwks: None,
-            jwks_uri: None,
-            redirect_uris: Vec::new(),
-            loopback_redirects: false,
             scope: "system/*.rs user/*.rs patient/*.rs openid offline_access Context.write".into(),
-            origins: Vec::new(),
-            enabled: true,
+            ..Client::new("c", role)
         }
     }
 

@@ -12,17 +12,24 @@ mod client_credentials;
 mod refresh_token;
 mod reply;
 
+use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 
 use super::OauthState;
 use super::error::{Code, Failure, NO_STORE};
 use super::form::Form;
 use reply::Reply;
 
+/// The route of this endpoint.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/token", post(handler))
+}
+
 /// The token endpoint.
-pub async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
+async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
     let reply = dispatch(&state, &headers, &form).await?;
     Ok((NO_STORE, axum::Json(reply)).into_response())
 }

@@ -75,7 +75,7 @@ pub async fn exchange(state: &OauthState, headers: &HeaderMap, form: &Form) -> R
         scope: renewed.scope,
         context: renewed.context.as_ref(),
         now,
-        lifetime: state.config.oauth.access_token_ttl,
+        lifetime: state.engine.config.oauth.access_token_ttl,
     };
     let mut reply = token.issue(state).await?;
     reply.refresh_token = Some(renewed.refresh_token);
@@ -91,7 +91,7 @@ async fn renew(
     now: OffsetDateTime,
 ) -> Result<Renewed, Failure> {
     let digest = token_digest(token);
-    let mut tx = store::begin(&state.pool).await?;
+    let mut tx = store::begin(&state.engine.pool).await?;
     let (refresh, at_the_same_moment) = grant::lock_refresh(&mut tx, &digest).await?.ok_or(Refused::Token)?;
     check_client(&mut tx, client, &refresh).await?;
     if refresh.used && !at_the_same_moment {
@@ -174,10 +174,10 @@ fn narrow(granted: &str, asked: Option<&str>) -> Result<String, Refused> {
 /// Makes the next refresh token of a grant.
 pub async fn insert(state: &OauthState, tx: &mut Tx, grant: Uuid, now: OffsetDateTime) -> Result<String, Failure> {
     let token = random_token();
-    let expires_at = now + state.config.oauth.refresh_token_ttl;
+    let expires_at = now + state.engine.config.oauth.refresh_token_ttl;
     grant::insert_refresh(tx, &token_digest(&token), grant, now, expires_at).await?;
     // The grant lives as long as it can be renewed, and then as long as the last access token.
-    grant::extend(tx, grant, expires_at + state.config.oauth.access_token_ttl).await?;
+    grant::extend(tx, grant, expires_at + state.engine.config.oauth.access_token_ttl).await?;
     Ok(token)
 }
 

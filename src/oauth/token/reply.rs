@@ -49,7 +49,7 @@ impl AccessToken<'_> {
         let claims = AccessClaims {
             iss: state.keys.issuer().to_owned(),
             sub: self.grant.user_id.map_or_else(|| self.grant.client_id.clone(), |user| user.to_string()),
-            aud: state.config.server.fhir_base(),
+            aud: state.engine.config.server.fhir_base(),
             client_id: self.grant.client_id.clone(),
             scope: self.scope,
             iat: self.now.unix_timestamp(),

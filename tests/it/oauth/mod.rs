@@ -14,7 +14,7 @@ use aws_lc_rs::signature::{ECDSA_P384_SHA384_ASN1_SIGNING, EcdsaKeyPair};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, header};
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -22,8 +22,9 @@ use serde_json::{Value, json};
 use sofa::clock::{Clock, ManualClock};
 use sofa::config::Config;
 use sofa::id::{new_uuid, random_token, token_digest};
+use sofa::interaction::Engine;
 use sofa::oauth::{OauthState, router};
-use sofa::secret::{Sealer, Secret};
+use sofa::secret::Secret;
 use sofa::store::client::{AuthMethod, Client, Role};
 use sofa::store::context::ContextRow;
 use sofa::store::user::User;
@@ -37,6 +38,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::support::db::{TestDb, db};
+use crate::support::engine::{engine, sealer};
 
 /// Where the server says it is.
 pub const ISSUER: &str = "https://sofa.example";
@@ -71,6 +73,7 @@ pub fn ec_key(kid: &str) -> (EncodingKey, Value) {
 pub struct Oauth {
     pub db: TestDb,
     pub clock: Arc<ManualClock>,
+    pub engine: Engine,
     pub keys: Arc<KeySet>,
     router: Router,
 }
@@ -150,11 +153,12 @@ impl Oauth {
         let clock = Arc::new(ManualClock::at(datetime!(2026-01-01 12:00 UTC)));
         let mut config = Config::for_tests(overrides);
         config.server.public_url = ISSUER.to_owned();
-        let sealer = Arc::new(Sealer::new(&[7; 32]).unwrap());
-        let keys = KeySet::open(db.pool.clone(), sealer, clock.clone(), ISSUER.to_owned()).await.unwrap();
+        let pool = store::pool(db.options.clone(), &store::PoolLimits::from(&config.database));
+        let engine = engine(pool, clock.clone(), config);
+        let keys = KeySet::open(engine.pool.clone(), sealer(), clock.clone(), ISSUER.to_owned()).await.unwrap();
         let keys = Arc::new(keys);
-        let state = OauthState::new(db.pool.clone(), clock.clone(), Arc::new(config), keys.clone());
-        let this = Self { db, clock, keys, router: router(state) };
+        let router = router(OauthState::new(engine.clone(), keys.clone()));
+        let this = Self { db, clock, engine, keys, router };
         this.seed().await;
         this
     }
@@ -276,32 +280,24 @@ impl Oauth {
 /// A registered client of this file.
 pub fn client(client_id: &str, role: Role, auth_method: AuthMethod) -> Client {
     Client {
-        client_id: client_id.into(),
         name: format!("The {client_id}"),
-        role,
         tenant: if role == Role::Poc { 7 } else { 0 },
         auth_method,
         secret_digest: (auth_method == AuthMethod::ClientSecretBasic).then(|| token_digest(SECRET)),
         jwks: (auth_method == AuthMethod::PrivateKeyJwt).then(|| json!({ "keys": [CLIENT_KEY.1] })),
-        jwks_uri: None,
         redirect_uris: if role == Role::Service { Vec::new() } else { vec![REDIRECT.into()] },
-        loopback_redirects: false,
         scope: EVERYTHING.into(),
         origins: vec!["https://app.example".into()],
-        enabled: true,
+        ..Client::new(client_id, role)
     }
 }
 
 fn user(name: &str, tenant: i64, licence: &str, password_hash: &str) -> User {
     User {
-        id: new_uuid(),
-        name: name.into(),
-        password_hash: password_hash.into(),
         display_name: format!("Dr {name}"),
         tenant,
-        fhir_user: None,
         identifiers: vec![("urn:licence".into(), licence.into())],
-        enabled: true,
+        ..User::new(name, password_hash)
     }
 }
 

@@ -377,9 +377,9 @@ async fn a_sweep_removes_only_what_can_never_be_used_again() {
     let old = server.tokens(FULL).await;
     server.clock.advance(Duration::from_secs(36 * 3600));
     let young = server.tokens(FULL).await;
-    assert_eq!(sofa::oauth::sweep(&server.db.pool, server.clock.now()).await.unwrap(), 0);
+    assert_eq!(sofa::oauth::sweep(&server.engine.pool, server.clock.now()).await.unwrap(), 0);
     server.clock.advance(Duration::from_secs(2 * 3600));
-    assert_eq!(sofa::oauth::sweep(&server.db.pool, server.clock.now()).await.unwrap(), 1);
+    assert_eq!(sofa::oauth::sweep(&server.engine.pool, server.clock.now()).await.unwrap(), 1);
     server.token(&refresh_of(&old)).await.refused(400, "invalid_grant");
     server.token(&refresh_of(&young)).await.expect(200);
 }

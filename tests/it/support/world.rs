@@ -126,17 +126,13 @@ impl World {
     /// A user whose accounts carries these (system, value) identifiers.
     pub async fn user_known_as(&self, name: &str, tenant: i64, identifiers: &[(&str, &str)]) -> User {
         let user = User {
-            id: sofa::id::new_uuid(),
-            name: name.to_owned(),
-            password_hash: password_hash().to_owned(),
             display_name: format!("Dr {name}"),
             tenant,
-            fhir_user: None,
             identifiers: identifiers
                 .iter()
                 .map(|(system, value)| ((*system).to_owned(), (*value).to_owned()))
                 .collect(),
-            enabled: true,
+            ..User::new(name, password_hash())
         };
         let mut tx = store::begin(&self.db.pool).await.expect("a transaction");
         user::insert(&mut tx, &user, self.now()).await.expect("a new user");
@@ -152,21 +148,7 @@ impl World {
 
 /// A client with nothing in it yet.
 pub fn unregistered(client_id: &str, role: Role, tenant: i64, auth_method: AuthMethod) -> Client {
-    Client {
-        client_id: client_id.to_owned(),
-        name: format!("The {client_id}"),
-        role,
-        tenant,
-        auth_method,
-        secret_digest: None,
-        jwks: None,
-        jwks_uri: None,
-        redirect_uris: Vec::new(),
-        loopback_redirects: false,
-        scope: String::new(),
-        origins: Vec::new(),
-        enabled: true,
-    }
+    Client { name: format!("The {client_id}"), tenant, auth_method, ..Client::new(client_id, role) }
 }
 
 /// The hash of [`PASSWORD`], cheap and made once: these tests are not about its cost.

@@ -1,0 +1,51 @@
+//! `[oauth]`
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::check::{Checked, demand, longer_than_zero};
+
+/// The authorization server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Oauth {
+    /// Lifetime of an access token of a launched app.
+    #[serde(with = "humantime_serde")]
+    pub access_token_ttl: Duration,
+    /// Lifetime of an access token from `client_credentials`.
+    #[serde(with = "humantime_serde")]
+    pub service_token_ttl: Duration,
+    /// Lifetime of an authorization code.
+    #[serde(with = "humantime_serde")]
+    pub code_ttl: Duration,
+    /// Lifetime of a refresh token.
+    #[serde(with = "humantime_serde")]
+    pub refresh_token_ttl: Duration,
+    /// How long a user stays signed in.
+    #[serde(with = "humantime_serde")]
+    pub session_ttl: Duration,
+    /// Failed sign-ins within `login_window` before further ones are refused.
+    pub login_attempts: u32,
+    /// The time in which they are counted.
+    #[serde(with = "humantime_serde")]
+    pub login_window: Duration,
+}
+
+impl Oauth {
+    /// What one key alone cannot express.
+    pub(super) fn check(&self) -> Checked {
+        longer_than_zero(&[
+            ("oauth.access_token_ttl", self.access_token_ttl),
+            ("oauth.service_token_ttl", self.service_token_ttl),
+            ("oauth.code_ttl", self.code_ttl),
+            ("oauth.refresh_token_ttl", self.refresh_token_ttl),
+            ("oauth.session_ttl", self.session_ttl),
+            ("oauth.login_window", self.login_window),
+        ])?;
+        demand(self.login_attempts >= 1, "oauth.login_attempts", "must be at least 1")?;
+        demand(self.code_ttl <= Duration::from_mins(10), "oauth.code_ttl", "must not be longer than 10m")?;
+        let message = "must not be shorter than oauth.access_token_ttl";
+        demand(self.refresh_token_ttl >= self.access_token_ttl, "oauth.refresh_token_ttl", message)
+    }
+}

@@ -1,0 +1,104 @@
+//! The login form.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::headers::show;
+use crate::oauth::text;
+use crate::oauth::visitor::Language;
+
+/// Why a login form is shown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// The name or the password is wrong; which of them is not told.
+    Wrong,
+    /// Too many tries.
+    TooMany,
+    /// Too many people at once.
+    Busy,
+}
+
+#[derive(Template)]
+#[template(
+    ext = "html",
+    source = r#"<!doctype html>
+<html lang="{{ lang }}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ t.title }}</title>
+<link rel="stylesheet" href="login.css">
+</head>
+<body>
+<main>
+<h1>{{ t.title }}</h1>
+<p><strong>{{ client }}</strong> {{ t.wants }}</p>
+{%- if let Some(message) = message %}
+<p role="alert">{{ message }}</p>
+{%- endif %}
+<form method="post" action="login">
+<input type="hidden" name="request" value="{{ request }}">
+<label for="name">{{ t.name }}</label>
+<input id="name" name="name" value="{{ name }}" autocomplete="username" autocapitalize="none" spellcheck="false" required>
+<label for="password">{{ t.password }}</label>
+<input id="password" name="password" type="password" autocomplete="current-password" required>
+<button name="action" value="sign-in">{{ t.sign_in }}</button>
+<button name="action" value="cancel" formnovalidate>{{ t.cancel }}</button>
+</form>
+</main>
+</body>
+</html>
+"#
+)]
+struct LoginPage<'a> {
+    lang: &'static str,
+    t: &'static text::Login,
+    client: &'a str,
+    message: Option<&'static str>,
+    request: &'a str,
+    name: &'a str,
+}
+
+/// What a login form needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    pub language: Language,
+    /// The client's name.
+    pub client: &'a str,
+    /// Where the browser will be sent after the form: the policy must allow it.
+    pub redirect_uri: &'a str,
+    /// The token that names the authorization request.
+    pub request: &'a str,
+    /// What was typed before.
+    pub name: &'a str,
+    pub again: Option<Again>,
+}
+
+/// The login form. A wrong password is 403: 401 would demand a `WWW-Authenticate` challenge.
+pub fn login(login: &Login<'_>) -> Response {
+    let texts = login.language.texts();
+    let t = &texts.login;
+    let (status, message) = match login.again {
+        None => (StatusCode::OK, None),
+        Some(Again::Wrong) => (StatusCode::FORBIDDEN, Some(t.wrong)),
+        Some(Again::TooMany) => (StatusCode::TOO_MANY_REQUESTS, Some(t.too_many)),
+        Some(Again::Busy) => (StatusCode::SERVICE_UNAVAILABLE, Some(t.busy)),
+    };
+    let page =
+        LoginPage { lang: texts.lang, t, client: login.client, message, request: login.request, name: login.name };
+    show(status, &page, Some(login.redirect_uri))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_sends_is_escaped() {
+        let t = &Language::French.texts().login;
+        let page = LoginPage { lang: "fr", t, client: "<b>", message: None, request: "\"x", name: "'><script>" };
+        let html = page.render().unwrap();
+        assert!(!html.contains("<b>") && !html.contains("<script>") && !html.contains("\"\"x"));
+    }
+}

@@ -1,0 +1,26 @@
+//! The pages people see, one per file: plain HTML forms without script. Their words are in [`super::text`].
+
+mod headers;
+mod login;
+mod problem;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use super::OauthState;
+
+pub use login::{Again, Login, login};
+pub use problem::{Problem, problem};
+
+/// What the pages need beside themselves.
+pub fn routes() -> Router<OauthState> {
+    Router::new().route("/login.css", get(style))
+}
+
+/// `GET /login.css`.
+async fn style() -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "public, max-age=3600")];
+    (headers, include_str!("login.css"))
+}
