@@ -68,7 +68,10 @@ pub fn written(base: &str, written: Written, preference: &Preference) -> Respons
     if let Some(location) = location.and_then(|l| HeaderValue::from_str(&l).ok()).filter(|_| sets_location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    if let Some(returns) = preference.returns {
+    // Of what was deleted nothing can be represented.
+    let applied =
+        preference.returns.filter(|returns| *returns != Return::Representation || status != StatusCode::NO_CONTENT);
+    if let Some(returns) = applied {
         let applied = HeaderValue::from_static(returns.applied());
         response.headers_mut().insert(PREFERENCE_APPLIED, applied);
     }
