@@ -290,6 +290,35 @@ async fn a_page_holds_no_more_matches_than_asked_for_and_links_to_both_ends() {
 }
 
 #[tokio::test]
+async fn pages_are_as_long_as_the_configuration_says() {
+    let server = TestServer::configured("[search]\npage_size = 2\nmax_page_size = 3\nmax_included = 1").await;
+    let service = server.service("service").await;
+    let parent =
+        service.post("Organization", &json!({"resourceType": "Organization", "name": "parent"})).await.expect(201);
+    for name in ["a", "b", "c", "d"] {
+        let part = json!({"reference": format!("Organization/{}", parent.id())});
+        let child = json!({"resourceType": "Organization", "name": name, "partOf": part});
+        service.post("Organization", &child).await.expect(201);
+    }
+    for (query, entries) in [
+        ("Organization", 2),
+        ("Organization?_count=1", 1),
+        ("Organization?_count=3", 3),
+        ("Organization?_count=99999999999", 3),
+        ("Organization/_history", 2),
+        ("_history?_count=100", 3),
+    ] {
+        let bundle = service.get(query).await.expect(200).json();
+        assert_eq!(bundle["entry"].as_array().unwrap().len(), entries, "{query}");
+    }
+    let brought = service.get("Organization?name=parent&_revinclude=Organization:partof").await.expect(200).json();
+    let modes: Vec<_> =
+        brought["entry"].as_array().unwrap().iter().map(|entry| entry["search"]["mode"].as_str().unwrap()).collect();
+    assert_eq!(modes, ["match", "include", "outcome"], "one of four fits, and that is told");
+    assert_eq!(brought["entry"][2]["resource"]["issue"][0]["code"], "incomplete");
+}
+
+#[tokio::test]
 async fn what_does_not_apply_is_left_out_or_refused_as_wished() {
     let data = Data::new().await;
     data.service.post("Organization", &json!({"resourceType": "Organization", "name": "x"})).await.expect(201);
