@@ -57,7 +57,7 @@ pub async fn vread(
     Ok(unless_changed(&headers, reply::version(stored)))
 }
 
-/// update
+/// update, with `If-Match`, or `If-None-Match: *` to create only.
 pub async fn update(
     writing: Writing,
     Path((kind, id)): Path<(String, String)>,
@@ -70,7 +70,7 @@ pub async fn update(
     Ok(writing.answer(written))
 }
 
-/// delete
+/// delete, with `If-Match`.
 pub async fn delete(writing: Writing, Path((kind, id)): Path<(String, String)>) -> Result<Response, RestError> {
     let permit = authorize(&writing.caller, Act::Delete { kind: &kind })?;
     let if_match = writing.if_match()?;
@@ -78,7 +78,7 @@ pub async fn delete(writing: Writing, Path((kind, id)): Path<(String, String)>) 
     Ok(writing.answer(written))
 }
 
-/// patch, by JSON Patch or FHIRPath Patch.
+/// patch, by JSON Patch or FHIRPath Patch, with `If-Match`.
 pub async fn patch(
     writing: Writing,
     Path((kind, id)): Path<(String, String)>,
@@ -92,9 +92,10 @@ pub async fn patch(
 /// `If-Match` or `If-None-Match: *` of an update.
 fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
     let version = if_match(headers)?.map(Expected::Version);
-    match headers.get(header::IF_NONE_MATCH).map(HeaderValue::as_bytes) {
+    let mut values = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
+    match values.next() {
         None => Ok(version),
-        Some(b"*") if version.is_none() => Ok(Some(Expected::Nothing)),
+        Some(b"*") if version.is_none() && values.next().is_none() => Ok(Some(Expected::Nothing)),
         Some(_) => {
             let text = "with an update, If-None-Match is * (only if nothing is there), and stands without If-Match";
             Err(Failure::bad_request(IssueType::Value, text))
@@ -104,8 +105,10 @@ fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
 
 /// `If-Match: W/"3"`, compared weakly (FHIR R4 http.html#concurrency).
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let version = value.to_str().ok().and_then(|text| {
+    let mut values = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let only = values.next().is_none().then(|| value.to_str().ok()).flatten();
+    let version = only.and_then(|text| {
         let text = text.trim();
         version_id(text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?.strip_suffix('"')?)
     });

@@ -21,14 +21,11 @@ use crate::{
 
 /// create; conditional with `If-None-Exist`.
 pub async fn create(writing: Writing, Path(kind): Path<String>, body: FhirBody) -> Result<Response, RestError> {
-    let condition = match writing.headers.get("if-none-exist") {
-        None => None,
-        Some(value) => {
-            let query = value
-                .to_str()
-                .map_err(|_| Failure::bad_request(IssueType::Value, "If-None-Exist is not a search query"))?;
-            Some(writing.condition(&kind, query)?)
-        }
+    let mut queries = writing.headers.get_all("if-none-exist").iter();
+    let condition = match (queries.next(), queries.next()) {
+        (None, _) => None,
+        (Some(query), None) if let Ok(query) = query.to_str() => Some(writing.condition(&kind, query)?),
+        _ => return Err(Failure::bad_request(IssueType::Value, "If-None-Exist is one search query").into()),
     };
     let permit = authorize(&writing.caller, Act::Create { kind: &kind, conditional: condition.is_some() })?;
     let resource = body.of_type(&kind)?;

@@ -2,13 +2,14 @@
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, header, request::Parts},
     response::Response,
 };
 
 use super::{RestState, caller::Authenticated, error::RestError, instance, preference::Preference, reply};
 use crate::{
     access::{Caller, Permit},
+    fhir::outcome::IssueType,
     interaction::{
         Failure,
         condition::Condition,
@@ -40,8 +41,14 @@ impl Writing {
         Condition::parse(&self.state.engine, &self.caller, kind, query)
     }
 
-    /// The version in `If-Match`, if there is one.
+    /// The version in `If-Match`, if there is one. 400 with `If-None-Match`: here it has no meaning, and a condition that is
+    /// left out of account lets through what was not meant (RFC 9110 section 13.2.1).
     pub fn if_match(&self) -> Result<Option<i64>, Failure> {
+        if self.headers.contains_key(header::IF_NONE_MATCH) {
+            let text =
+                "If-None-Match is for reads, and for updates of an id; use If-None-Exist, or a search in the address";
+            return Err(Failure::bad_request(IssueType::NotSupported, text));
+        }
         instance::if_match(&self.headers)
     }
 

@@ -273,10 +273,16 @@ async fn prefer_decides_the_bodies_of_entries() {
     let input = bundle("transaction", &[entry("urn:uuid:a", "POST", "Organization", Some(&organization("a")))]);
     let with = |prefer: &'static str| {
         let (service, body) = (&service, input.to_string());
-        async move { service.send("POST", "", &[("prefer", prefer)], Some(body)).await.expect(200).json() }
+        async move {
+            let answer = service.send("POST", "", &[("prefer", prefer)], Some(body)).await.expect(200);
+            assert_eq!(answer.header("preference-applied"), prefer);
+            answer.json()["entry"][0].clone()
+        }
     };
-    assert!(with("return=minimal").await["entry"][0].get("resource").is_none());
-    assert_eq!(with("return=representation").await["entry"][0]["resource"]["name"], "a");
+    let minimal = with("return=minimal").await;
+    assert!(minimal.get("resource").is_none() && minimal["response"].get("outcome").is_none(), "{minimal}");
+    assert_eq!(with("return=representation").await["resource"]["name"], "a");
+    assert_eq!(with("return=OperationOutcome").await["response"]["outcome"]["resourceType"], "OperationOutcome");
 }
 
 #[tokio::test]

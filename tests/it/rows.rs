@@ -83,7 +83,7 @@ const ROWS: &[(&str, Row)] = &[
     ("U3", By(&["fhir_crud::put_creates_only_where_the_deployment_says_so", "capability::ids_may_be_chosen_where_the_statement_says_so", "http::a_refused_method_is_told_the_others"])),
     ("U4", By(&["fhir_crud::put_creates_only_where_the_deployment_says_so", "conditional::a_conditional_update_creates_updates_or_refuses"])),
     ("U5", By(&["fhir_crud::an_update_makes_the_next_version_and_keeps_the_one_before"])),
-    ("U6", By(&["fhir_crud::if_match_admits_the_current_version_only", "refusals::a_version_that_is_none_or_another_one_stops_every_write"])),
+    ("U6", By(&["fhir_crud::if_match_admits_the_current_version_only", "refusals::a_version_that_is_none_or_another_one_stops_every_write", "refusals::a_precondition_that_is_not_understood_is_not_passed_over"])),
     ("U7", Not("If-Match is welcome, not demanded: the statement says `versioned`, not `versioned-update`")),
     ("U8", By(&["fhir_crud::put_after_delete_revives_with_a_new_version"])),
     ("U9", By(&["conditional::a_conditional_update_creates_updates_or_refuses", "conditional::a_conditional_update_that_finds_nothing_creates_under_a_chosen_id_where_that_is_offered", "conditional::of_many_equal_conditional_writes_one_creates"])),
