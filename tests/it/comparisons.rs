@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::fixtures::{SetContext, observation};
+use crate::support::answer::link;
 use crate::support::server::TestServer;
 use crate::support::session::Session;
 
@@ -50,11 +51,6 @@ impl Data {
         };
         entries.filter(|entry| entry["search"]["mode"] == mode).map(name).collect()
     }
-}
-
-fn link(bundle: &Value, relation: &str) -> Option<String> {
-    let found = bundle["link"].as_array()?.iter().find(|link| link["relation"] == relation)?;
-    Some(found["url"].as_str().unwrap().to_owned())
 }
 
 const PREFIXES: [&str; 10] = ["", "eq", "ne", "gt", "ge", "lt", "le", "sa", "eb", "ap"];
