@@ -15,6 +15,7 @@ pub struct Walls {
 }
 
 impl Walls {
+    /// Whether permits show everything.
     pub(super) const fn code_is_down(self) -> bool {
         #[cfg(debug_assertions)]
         return self.without_code;
@@ -22,6 +23,7 @@ impl Walls {
         return false;
     }
 
+    /// Whether transactions see everything.
     pub(super) const fn database_is_down(self) -> bool {
         #[cfg(debug_assertions)]
         return self.without_database;

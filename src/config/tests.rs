@@ -136,6 +136,12 @@ fn contradictions_are_refused() {
             "sofa.toml:3: database.url_file: contradicts database.url",
         ),
         ("[server]\ntls_cert = \"a.pem\"", "sofa.toml:2: server.tls_cert: needs server.tls_key"),
+        ("[search]\npage_size = 0", "sofa.toml:2: search.page_size: must be at least 1"),
+        ("[search]\nmax_page_size = 49", "sofa.toml:2: search.max_page_size: must be from search.page_size to 10000"),
+        (
+            "[search]\nmax_page_size = 10001",
+            "sofa.toml:2: search.max_page_size: must be from search.page_size to 10000",
+        ),
         ("[server]\ntls_key = \"a.pem\"", "sofa.toml:2: server.tls_key: needs server.tls_cert"),
         ("[delivery]\nlease = \"5s\"", "sofa.toml:2: delivery.lease: (5s) must be longer than delivery.timeout (5s)"),
         ("[delivery]\nlock_wait = \"55s\"", "server.request_timeout: (1m) must be longer than delivery.timeout and"),

@@ -2,7 +2,10 @@
 
 use crate::{
     access::Denied,
-    fhir::outcome::{Issue, IssueType, Outcome},
+    fhir::{
+        outcome::{Issue, IssueType, Outcome},
+        patch::Refused,
+    },
     store,
 };
 
@@ -108,5 +111,15 @@ impl From<Denied> for Failure {
 impl From<Issue> for Failure {
     fn from(issue: Issue) -> Self {
         Self::BadRequest(issue.into())
+    }
+}
+
+/// What is no patch: 400; one that does not fit the resource: 422.
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Malformed(issue) => Self::BadRequest(issue.into()),
+            Refused::Unfitting(issue) => Self::Unprocessable(issue.into()),
+        }
     }
 }

@@ -37,7 +37,7 @@ pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, versi
     if row.purged {
         return Err(Failure::Gone);
     }
-    let version: i64 = version.parse().map_err(|_| Failure::NotFound)?;
+    let version = version_id(version).ok_or(Failure::NotFound)?;
     let (updated, body) = if version == row.version {
         (row.updated, row.body)
     } else {
@@ -51,6 +51,11 @@ pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, versi
     }
     let body = View::of(&mut conn, engine, permit, kind, id).await?.body(version, body);
     Ok(Stored { kind: row.r#type, id: row.id, version, updated, body })
+}
+
+/// The number of a version as this server writes it: `+1` and `01` are no versions, though they are numbers.
+pub fn version_id(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }
 
 /// What `_summary` and `_elements` of a read leave of a version (FHIR R4 http.html#read).
@@ -93,13 +98,13 @@ pub(super) async fn visible(
         return Err(Failure::NotFound);
     }
     // A deleted resource is judged by what it was.
-    if row.body.is_none() && !row.purged && permit.is_limited() {
-        let last = store::history(conn, &row, None, 1).await?.into_iter().find_map(|version| version.body);
-        if let Some(last) = last
-            && !permit.shows(&parsed(engine, &last)?, id, &engine.base)
-        {
-            return Err(Failure::NotFound);
-        }
+    if row.body.is_none()
+        && !row.purged
+        && permit.is_limited()
+        && let Some(last) = store::last_content(conn, &row).await?
+        && !permit.shows(&parsed(engine, &last)?, id, &engine.base)
+    {
+        return Err(Failure::NotFound);
     }
     Ok(row)
 }

@@ -31,7 +31,7 @@ use crate::{
     access::{Act, Caller, Permit, authorize},
     fhir::{
         outcome::{Issue, IssueType, Outcome},
-        patch::{Patch, Refused},
+        patch::Patch,
         resource::Resource,
     },
     store::resource::Current,
@@ -252,10 +252,7 @@ async fn applied(engine: &Engine, patch: &Patch, before: Resource) -> Result<Res
             Failure::Internal
         })?
     };
-    after.map_err(|refused| match refused {
-        Refused::Malformed(issue) => Failure::BadRequest(issue.into()),
-        Refused::Unfitting(issue) => Failure::Unprocessable(issue.into()),
-    })
+    Ok(after?)
 }
 
 fn check_version(current: i64, if_match: Option<i64>) -> Result<(), Failure> {

@@ -1,5 +1,6 @@
 //! What is written in records, the frequent first: tables to draw from by [`super::chance::Chance::pick_skewed`].
 
+/// Code systems and the identifier system of drugs.
 pub(super) const LOINC: &str = "http://loinc.org";
 pub(super) const SNOMED: &str = "http://snomed.info/sct";
 pub(super) const UCUM: &str = "http://unitsofmeasure.org";

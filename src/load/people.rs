@@ -159,6 +159,7 @@ const STREETS: &[&str] = &[
 ];
 
 impl Person {
+    /// Somebody by chance.
     pub fn drawn(chance: &mut Chance) -> Self {
         let family = *chance.pick_skewed(FAMILIES);
         let woman = chance.in_share(0.51);
@@ -170,6 +171,7 @@ impl Person {
         Self { family, given, gender: if woman { "female" } else { "male" } }
     }
 
+    /// Given names and family name.
     pub fn full(&self) -> String {
         format!("{} {}", self.given.join(" "), self.family)
     }

@@ -3,16 +3,17 @@
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::IntoResponse,
 };
+use http_body::Body as _;
 
 use super::{RestState, error::RestError};
 use crate::{
     fhir::{
         format::Format,
         outcome::{IssueType, Outcome},
-        patch::{Patch, Refused},
+        patch::Patch,
         resource::Resource,
         xml,
     },
@@ -26,8 +27,7 @@ impl FromRequest<RestState> for FhirBody {
     type Rejection = RestError;
 
     async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
-        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = media_type.unwrap_or_default().to_owned();
+        let media_type = media_type(request.headers()).to_owned();
         let Some(format) = Format::of_content_type(&media_type) else {
             let text = format!(
                 "this server reads application/fhir+json and application/fhir+xml (R4, 4.0, UTF-8), not '{media_type}'"
@@ -47,6 +47,16 @@ impl FromRequest<RestState> for FhirBody {
         };
         resource.map(Self).map_err(|issue| Failure::from(issue).into())
     }
+}
+
+/// What `Content-Type` says; empty when it says nothing.
+pub fn media_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The type and subtype of a media type, without its parameters.
+pub fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// The whole body; 413 when it is larger than the limit.
@@ -74,9 +84,8 @@ impl FromRequest<RestState> for OptionalBody {
     type Rejection = RestError;
 
     async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
-        let empty = request.headers().get(header::CONTENT_TYPE).is_none()
-            && request.headers().get(header::CONTENT_LENGTH).is_none_or(|length| length == "0");
-        if empty { Ok(Self(None)) } else { Ok(Self(Some(FhirBody::from_request(request, state).await?.0))) }
+        let is_empty = request.headers().get(header::CONTENT_TYPE).is_none() && request.body().is_end_stream();
+        if is_empty { Ok(Self(None)) } else { Ok(Self(Some(FhirBody::from_request(request, state).await?.0))) }
     }
 }
 
@@ -99,10 +108,8 @@ impl FromRequest<RestState> for PatchBody {
     type Rejection = RestError;
 
     async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
-        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = media_type.unwrap_or_default().to_owned();
-        let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let read = match essence.as_str() {
+        let media_type = media_type(request.headers()).to_owned();
+        let read = match essence(&media_type).as_str() {
             "application/json-patch+json" => {
                 let bytes = whole(request, state).await?;
                 Patch::json(utf8(&bytes)?, &state.engine.limits())
@@ -112,8 +119,6 @@ impl FromRequest<RestState> for PatchBody {
             }
             _ => return Err(RestError::UnsupportedPatch(media_type)),
         };
-        read.map(Self).map_err(|refused| match refused {
-            Refused::Malformed(issue) | Refused::Unfitting(issue) => Failure::BadRequest(issue.into()).into(),
-        })
+        read.map(Self).map_err(|refused| Failure::from(refused).into())
     }
 }

@@ -12,16 +12,17 @@ use super::{
     caller::Authenticated,
     error::RestError,
     extract::{Parameters, Path, Query},
-    preference::Preference,
     reply,
     unchanged::unless_changed,
+    writing::Writing,
 };
 use crate::{
     access::{Act, authorize},
     fhir::outcome::IssueType,
     interaction::{
-        Failure, delete, read,
-        settle::{self, Ask, Asked, Target},
+        Failure, delete,
+        read::{self, version_id},
+        settle::{Ask, Target},
         update,
         validate::Verdict,
         write::Expected,
@@ -56,55 +57,45 @@ pub async fn vread(
     Ok(unless_changed(&headers, reply::version(stored)))
 }
 
-/// update
+/// update, with `If-Match`, or `If-None-Match: *` to create only.
 pub async fn update(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
+    writing: Writing,
     Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
     body: FhirBody,
 ) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Update { kind: &kind })?;
-    let expected = expected(&headers)?;
+    let permit = authorize(&writing.caller, Act::Update { kind: &kind })?;
+    let expected = expected(&writing.headers)?;
     let resource = body.of_type(&kind)?;
-    let written = update::update(&state.engine, &caller, permit, &id, resource, expected).await?;
-    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+    let written = update::update(&writing.state.engine, &writing.caller, permit, &id, resource, expected).await?;
+    Ok(writing.answer(written))
 }
 
-/// delete
-pub async fn delete(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
-    Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Delete { kind: &kind })?;
-    let if_match = if_match(&headers)?;
-    let written = delete::delete(&state.engine, &caller, permit, &kind, &id, if_match).await?;
-    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+/// delete, with `If-Match`.
+pub async fn delete(writing: Writing, Path((kind, id)): Path<(String, String)>) -> Result<Response, RestError> {
+    let permit = authorize(&writing.caller, Act::Delete { kind: &kind })?;
+    let if_match = writing.if_match()?;
+    let written = delete::delete(&writing.state.engine, &writing.caller, permit, &kind, &id, if_match).await?;
+    Ok(writing.answer(written))
 }
 
-/// patch, by JSON Patch or FHIRPath Patch.
+/// patch, by JSON Patch or FHIRPath Patch, with `If-Match`.
 pub async fn patch(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
+    writing: Writing,
     Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
     PatchBody(patch): PatchBody,
 ) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Update { kind: &kind })?;
-    let ask = Ask::Patch { kind, target: Target::Id(id), patch: Box::new(patch), if_match: if_match(&headers)? };
-    let asked = Asked::alone(permit, ask);
-    let written = settle::write(&state.engine, &caller, asked, Verdict::of_settled_content()).await?;
-    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+    let permit = authorize(&writing.caller, Act::Update { kind: &kind })?;
+    let ask = Ask::Patch { kind, target: Target::Id(id), patch: Box::new(patch), if_match: writing.if_match()? };
+    writing.settle(permit, ask, Verdict::of_settled_content()).await
 }
 
 /// `If-Match` or `If-None-Match: *` of an update.
 fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
     let version = if_match(headers)?.map(Expected::Version);
-    match headers.get(header::IF_NONE_MATCH).map(HeaderValue::as_bytes) {
+    let mut values = headers.get_all(header::IF_NONE_MATCH).iter().map(HeaderValue::as_bytes);
+    match values.next() {
         None => Ok(version),
-        Some(b"*") if version.is_none() => Ok(Some(Expected::Nothing)),
+        Some(b"*") if version.is_none() && values.next().is_none() => Ok(Some(Expected::Nothing)),
         Some(_) => {
             let text = "with an update, If-None-Match is * (only if nothing is there), and stands without If-Match";
             Err(Failure::bad_request(IssueType::Value, text))
@@ -114,9 +105,12 @@ fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
 
 /// `If-Match: W/"3"`, compared weakly (FHIR R4 http.html#concurrency).
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let version = value.to_str().ok().and_then(|text| {
-        text.trim().trim_start_matches("W/").strip_prefix('"')?.strip_suffix('"')?.parse::<i64>().ok()
+    let mut values = headers.get_all(header::IF_MATCH).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let only = values.next().is_none().then(|| value.to_str().ok()).flatten();
+    let version = only.and_then(|text| {
+        let text = text.trim();
+        version_id(text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?.strip_suffix('"')?)
     });
     let text = "If-Match holds one version as an ETag, such as W/\"3\"";
     version.map(Some).ok_or_else(|| Failure::bad_request(IssueType::Value, text))

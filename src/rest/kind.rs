@@ -1,100 +1,72 @@
 //! Type level: `POST [base]/[type]`, and the interactions whose resource is named by a condition: `PUT`, `PATCH` and
 //! `DELETE [base]/[type]?…` (FHIR R4 http.html#cond-update).
 
-use axum::{extract::State, http::HeaderMap, response::Response};
+use axum::response::Response;
 
 use super::{
-    RestState,
     body::{FhirBody, PatchBody},
-    caller::Authenticated,
     error::RestError,
     extract::{Path, RawQuery},
-    instance::if_match,
-    preference::Preference,
-    reply,
+    writing::Writing,
 };
 use crate::{
     access::{Act, authorize},
     fhir::outcome::IssueType,
     interaction::{
-        Failure,
-        condition::Condition,
-        create,
-        settle::{self, Ask, Asked, Target},
+        Failure, create,
+        settle::{Ask, Target},
         validate::{self, Verdict},
     },
 };
 
 /// create; conditional with `If-None-Exist`.
-pub async fn create(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
-    Path(kind): Path<String>,
-    headers: HeaderMap,
-    body: FhirBody,
-) -> Result<Response, RestError> {
-    let condition = match headers.get("if-none-exist") {
-        None => None,
-        Some(value) => {
-            let query = value
-                .to_str()
-                .map_err(|_| Failure::bad_request(IssueType::Value, "If-None-Exist is not a search query"))?;
-            Some(Condition::parse(&state.engine, &caller, &kind, query)?)
-        }
+pub async fn create(writing: Writing, Path(kind): Path<String>, body: FhirBody) -> Result<Response, RestError> {
+    let mut queries = writing.headers.get_all("if-none-exist").iter();
+    let condition = match (queries.next(), queries.next()) {
+        (None, _) => None,
+        (Some(query), None) if let Ok(query) = query.to_str() => Some(writing.condition(&kind, query)?),
+        _ => return Err(Failure::bad_request(IssueType::Value, "If-None-Exist is one search query").into()),
     };
-    let permit = authorize(&caller, Act::Create { kind: &kind, conditional: condition.is_some() })?;
+    let permit = authorize(&writing.caller, Act::Create { kind: &kind, conditional: condition.is_some() })?;
     let resource = body.of_type(&kind)?;
-    let written = create::create(&state.engine, &caller, permit, resource, condition).await?;
-    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+    let written = create::create(&writing.state.engine, &writing.caller, permit, resource, condition).await?;
+    Ok(writing.answer(written))
 }
 
 /// Conditional update.
 pub async fn update(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
+    writing: Writing,
     Path(kind): Path<String>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
     body: FhirBody,
 ) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Update { kind: &kind })?;
-    let condition = Condition::parse(&state.engine, &caller, &kind, &query)?;
-    let if_match = if_match(&headers)?;
+    let permit = authorize(&writing.caller, Act::Update { kind: &kind })?;
+    let (condition, if_match) = (writing.condition(&kind, &query)?, writing.if_match()?);
     let resource = body.of_type(&kind)?;
-    let verdict = validate::one(&state.engine, &resource).await?;
-    let asked = Asked::alone(permit, Ask::Update { condition, resource, if_match });
-    let written = settle::write(&state.engine, &caller, asked, verdict).await?;
-    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+    let verdict = validate::one(&writing.state.engine, &resource).await?;
+    writing.settle(permit, Ask::Update { condition, resource, if_match }, verdict).await
 }
 
 /// Conditional patch.
 pub async fn patch(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
+    writing: Writing,
     Path(kind): Path<String>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
     PatchBody(patch): PatchBody,
 ) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Update { kind: &kind })?;
-    let target = Target::Condition(Box::new(Condition::parse(&state.engine, &caller, &kind, &query)?));
-    let ask = Ask::Patch { kind, target, patch: Box::new(patch), if_match: if_match(&headers)? };
-    let asked = Asked::alone(permit, ask);
-    let written = settle::write(&state.engine, &caller, asked, Verdict::of_settled_content()).await?;
-    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+    let permit = authorize(&writing.caller, Act::Update { kind: &kind })?;
+    let target = Target::Condition(Box::new(writing.condition(&kind, &query)?));
+    let ask = Ask::Patch { kind, target, patch: Box::new(patch), if_match: writing.if_match()? };
+    writing.settle(permit, ask, Verdict::of_settled_content()).await
 }
 
 /// Conditional delete, of one resource.
 pub async fn delete(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
+    writing: Writing,
     Path(kind): Path<String>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
 ) -> Result<Response, RestError> {
-    let permit = authorize(&caller, Act::Delete { kind: &kind })?;
-    let condition = Condition::parse(&state.engine, &caller, &kind, &query)?;
-    let asked = Asked::alone(permit, Ask::Delete { condition, kind, if_match: if_match(&headers)? });
-    let written = settle::write(&state.engine, &caller, asked, Verdict::of_a_delete()).await?;
-    Ok(reply::written(&state.engine.base, written, &Preference::of(&headers)))
+    let permit = authorize(&writing.caller, Act::Delete { kind: &kind })?;
+    let (condition, if_match) = (writing.condition(&kind, &query)?, writing.if_match()?);
+    writing.settle(permit, Ask::Delete { condition, kind, if_match }, Verdict::of_a_delete()).await
 }

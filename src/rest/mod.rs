@@ -9,6 +9,7 @@ mod gate;
 mod history;
 mod instance;
 mod kind;
+mod listing;
 mod metadata;
 mod negotiate;
 mod operation;
@@ -18,6 +19,7 @@ mod routes;
 mod search;
 mod system;
 mod unchanged;
+mod writing;
 
 use std::sync::Arc;
 

@@ -15,7 +15,7 @@ use axum::{
 };
 use mediatype::{MediaType, MediaTypeList, Name, ReadParams};
 
-use super::{RestState, error::RestError};
+use super::{RestState, body::media_type, error::RestError};
 use crate::{
     fhir::{
         format::{Format, is_r4},
@@ -30,8 +30,7 @@ const OF_THE_PROTOCOL: [&str; 2] = ["_format", "_pretty"];
 
 /// Answers in the format that was asked for; 406 if this server has none of those.
 pub async fn middleware(State(state): State<RestState>, mut request: Request, next: Next) -> Response {
-    let body = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let body = body.and_then(Format::of_content_type);
+    let body = Format::of_content_type(media_type(request.headers()));
     let format = match wanted(request.headers(), request.uri(), body) {
         Ok(format) => format,
         Err(error) => return varying(error.into_response()),

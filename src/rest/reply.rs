@@ -29,12 +29,24 @@ pub fn outcome(status: StatusCode, outcome: &Outcome) -> Response {
 
 /// A Bundle of what was listed, with `Preference-Applied` for how unknown parameters were handled.
 pub fn listing(bundle: String, preference: &Preference) -> Response {
-    let mut response = json(StatusCode::OK, bundle);
-    if let Some(handling) = preference.handling {
-        let applied = HeaderValue::from_static(preference::applied(handling));
-        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
-    }
+    json_after(bundle, preference.handling.map(preference::applied))
+}
+
+/// What a Bundle of requests is answered with, with `Preference-Applied` for what its entries return.
+pub fn entries(bundle: String, preference: &Preference) -> Response {
+    json_after(bundle, preference.returns.map(Return::applied))
+}
+
+fn json_after(text: String, applied: Option<&'static str>) -> Response {
+    let mut response = json(StatusCode::OK, text);
+    tell_applied(&mut response, applied);
     response
+}
+
+fn tell_applied(response: &mut Response, applied: Option<&'static str>) {
+    if let Some(applied) = applied {
+        response.headers_mut().insert(PREFERENCE_APPLIED, HeaderValue::from_static(applied));
+    }
 }
 
 /// A version that was read.
@@ -68,10 +80,10 @@ pub fn written(base: &str, written: Written, preference: &Preference) -> Respons
     if let Some(location) = location.and_then(|l| HeaderValue::from_str(&l).ok()).filter(|_| sets_location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    if let Some(returns) = preference.returns {
-        let applied = HeaderValue::from_static(returns.applied());
-        response.headers_mut().insert(PREFERENCE_APPLIED, applied);
-    }
+    // Of what was deleted nothing can be represented.
+    let is_empty = status == StatusCode::NO_CONTENT;
+    let applied = preference.returns.filter(|returns| !(is_empty && *returns == Return::Representation));
+    tell_applied(&mut response, applied.map(Return::applied));
     response
 }
 

@@ -1,10 +1,6 @@
 //! System level: `POST [base]` with a transaction or batch Bundle.
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::HeaderMap, response::Response};
 
 use super::{
     RestState,
@@ -25,12 +21,13 @@ pub async fn bundle(
     body: FhirBody,
 ) -> Result<Response, RestError> {
     let resource = body.of_type("Bundle")?;
-    let detail = match Preference::of(&headers).returns {
+    let preference = Preference::of(&headers);
+    let detail = match preference.returns {
         Some(Return::Representation) => Detail::Resources,
         Some(Return::OperationOutcome) => Detail::Outcomes,
         Some(Return::Minimal) | None => Detail::Nothing,
     };
     let status = |failure: &_| error::status(failure).to_string();
     let answer = bundle::process(&state.engine, &caller, &resource, detail, &status).await?;
-    Ok(reply::json(StatusCode::OK, answer))
+    Ok(reply::entries(answer, &preference))
 }

@@ -79,10 +79,9 @@ const CURRENT_FOR_UPDATE: &str = concat!(
     visible!(),
     " and r.type = $4 and r.id = $5 order by r.tenant desc limit 1 for update"
 );
-const HISTORY: &str = "select version, updated, method, body from resource_history
-  where tenant = $1 and type = $2 and id = $3 and ($4::timestamptz is null or updated >= $4)
-  order by version desc limit $5";
-const HISTORY_VERSION: &str = "select version, updated, method, body from resource_history
+const LAST_CONTENT: &str = "select body from resource_history
+  where tenant = $1 and type = $2 and id = $3 and body is not null order by version desc limit 1";
+const HISTORY_VERSION: &str = "select version, updated, body from resource_history
   where tenant = $1 and type = $2 and id = $3 and version = $4";
 const TAKEN: &str = "select is_taken($1, $2, $3)";
 
@@ -162,6 +161,7 @@ const HAND_OVER: &str = "with heir as (
     where l.context = h.context and l.tenant = h.tenant and l.type = h.type and l.id = h.id)
   update resource r set context = h.context from heir h
   where r.tenant = h.tenant and r.type = h.type and r.id = h.id";
+
 /// A current version.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Current {
@@ -184,8 +184,7 @@ pub struct Current {
 pub struct Version {
     pub version: i64,
     pub updated: OffsetDateTime,
-    /// `POST`, `PUT` or `DELETE`.
-    pub method: String,
+    /// `None`: a delete.
     pub body: Option<String>,
 }
 
@@ -229,15 +228,10 @@ async fn fetch_current(
     Ok(query.bind(kind).bind(id).fetch_optional(conn).await?)
 }
 
-/// Superseded versions of a resource the caller was found to see, newest first.
-pub async fn history(
-    conn: &mut PgConnection,
-    of: &Current,
-    since: Option<OffsetDateTime>,
-    limit: i64,
-) -> Result<Vec<Version>> {
-    let query = sqlx::query_as(HISTORY).bind(of.tenant).bind(&of.r#type).bind(&of.id);
-    Ok(query.bind(since).bind(limit).fetch_all(conn).await?)
+/// What a deleted resource was before, as JSON text; `None` when nothing is kept of it.
+pub async fn last_content(conn: &mut PgConnection, of: &Current) -> Result<Option<String>> {
+    let query = sqlx::query_scalar(LAST_CONTENT).bind(of.tenant).bind(&of.r#type).bind(&of.id);
+    Ok(query.fetch_optional(conn).await?)
 }
 
 /// One superseded version of a resource the caller was found to see.

@@ -102,6 +102,22 @@ async fn rotating_keys_lets_the_next_one_sign() {
     assert_eq!(states, ["retired", "active", "next"]);
 }
 
+#[tokio::test]
+async fn the_index_is_made_anew_and_it_is_told_of_how_much() {
+    let db = db().await;
+    assert_eq!(out(&with(&db, &["reindex"], "")), "indexed 0 resources\n");
+    sqlx::query("insert into resource (tenant, type, id, version, updated, method, body) values (0, 'Basic', 'a', 1, now(), 'POST', $1)")
+        .bind(r#"{"resourceType":"Basic","id":"a","code":{"text":"found"}}"#)
+        .execute(&db.pool)
+        .await
+        .unwrap();
+    assert_eq!(out(&with(&db, &["reindex"], "")), "indexed 1 resources\n");
+    let texts: Vec<String> = sqlx::query_scalar("select folded from search_string").fetch_all(&db.pool).await.unwrap();
+    assert_eq!(texts, ["found"]);
+    let missing = with(&db, &["reindex", "--config", "/nowhere/sofa.toml"], "");
+    assert!(!missing.status.success() && err(&missing).contains("/nowhere/sofa.toml"), "{}", err(&missing));
+}
+
 #[test]
 fn nobody_answers_is_not_healthy() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -54,6 +54,23 @@ async fn a_conditional_update_creates_updates_or_refuses() {
 }
 
 #[tokio::test]
+async fn a_conditional_update_that_finds_nothing_creates_under_a_chosen_id_where_that_is_offered() {
+    let server = TestServer::configured("[fhir]\nupdate_create = \"shared\"").await;
+    let service = server.service("service").await;
+    let mut chosen = organization("1", "first");
+    chosen["id"] = json!("chosen");
+    let path = "Organization?identifier=urn:o|1";
+    let made = service.put(path, &chosen).await.expect(201);
+    assert_eq!(made.header("location"), format!("{}/Organization/chosen/_history/1", server.fhir));
+    assert_eq!(service.put(path, &chosen).await.expect(200).header("etag"), "W/\"2\"");
+    // The id is in use, by what the condition does not match.
+    service.put("Organization?identifier=urn:o|2", &chosen).await.expect_issue(409, "duplicate");
+    service.delete("Organization/chosen").await.expect(204);
+    let revived = service.put(path, &chosen).await.expect(200);
+    assert_eq!((revived.id(), revived.header("etag")), ("chosen".to_owned(), "W/\"4\""));
+}
+
+#[tokio::test]
 async fn of_many_equal_conditional_writes_one_creates() {
     let (server, service) = service().await;
     let puts = (0..20).map(|n| {
@@ -158,9 +175,7 @@ async fn no_patch_of_many_at_once_is_lost() {
     let path = format!("Organization/{}", made.id());
     let patches = (0..20).map(|n| {
         let (service, path) = (service.clone(), path.clone());
-        let patch = json!([{"op": "add", "path": "/alias", "value": []}]);
         let append = json!([{"op": "add", "path": "/identifier/-", "value": {"value": n.to_string()}}]);
-        let _ = patch;
         async move { service.send("PATCH", &path, &[JSON_PATCH], Some(append.to_string())).await }
     });
     let statuses: Vec<_> = join_all(patches).await.into_iter().map(|answer| answer.status).collect();

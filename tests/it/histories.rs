@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::fixtures::{SetContext, observation, patient};
+use crate::support::answer::link;
 use crate::support::server::{Options, TestServer};
 use crate::support::session::Session;
 
@@ -40,12 +41,6 @@ fn told(bundle: &Value) -> Vec<String> {
 
 async fn listed(session: &Session, path: &str) -> Vec<String> {
     told(&session.get(path).await.expect(200).json())
-}
-
-fn link(bundle: &Value, relation: &str) -> Option<String> {
-    let links = bundle["link"].as_array().unwrap();
-    let found = links.iter().find(|link| link["relation"] == relation)?;
-    Some(found["url"].as_str().unwrap().to_owned())
 }
 
 /// All pages from `path` on by the links of `relation`, each with what it tells.

@@ -257,8 +257,7 @@ async fn an_update_may_ask_that_nothing_is_there() {
     put("W/\"1\"").await.expect_issue(400, "value");
     assert_eq!(service.get("Organization/chosen").await.expect(200).header("etag"), "W/\"1\"");
     service.delete("Organization/chosen").await.expect(204);
-    let revived = put("*").await;
-    assert!(matches!(revived.status, 200 | 201), "{}", revived.status);
+    let revived = put("*").await.expect(200);
     assert_eq!(revived.header("etag"), "W/\"3\"");
 }
 
@@ -329,8 +328,10 @@ async fn deletes_answer_204_or_200_as_preferred() {
             assert_eq!(answer.text.is_empty(), status == 204, "{prefer}, {round}: {}", answer.text);
             if status == 200 {
                 assert_eq!(answer.json()["resourceType"], "OperationOutcome");
-                assert_eq!(answer.header("preference-applied"), "return=OperationOutcome");
             }
+            // Of what is deleted there is no representation: that preference is not applied.
+            let applied = prefer.rsplit(", ").next().unwrap().replace('"', "").replace("return=representation", "");
+            assert_eq!(answer.header("preference-applied"), applied, "{prefer}, {round}");
         }
         service.get(&path).await.expect(410);
     }
@@ -367,6 +368,46 @@ async fn what_was_applied_of_the_preferences_is_told() {
             assert_eq!(made.text.contains("OperationOutcome"), applied == "return=OperationOutcome");
             assert!(made.text.is_empty() || made.text.starts_with('<') == (format == "xml"), "{}", made.text);
         }
+    }
+}
+
+#[tokio::test]
+async fn every_write_returns_what_is_preferred() {
+    let (_server, service) = service().await;
+    let mut one = organization("x");
+    one["identifier"] = json!([{"system": "urn:o", "value": "1"}]);
+    let id = service.post("Organization", &one).await.expect(201).id();
+    let (path, by_condition) = (format!("Organization/{id}"), "Organization?identifier=urn:o|1");
+    one["id"] = json!(id);
+    let patch = json!([{"op": "add", "path": "/name", "value": "x"}]);
+    let (fhir, json_patch) = ("application/fhir+json", "application/json-patch+json");
+    for (method, path, kind, body) in [
+        ("POST", "Organization", fhir, organization("x")),
+        ("PUT", &*path, fhir, one.clone()),
+        ("PUT", by_condition, fhir, one),
+        ("PATCH", &*path, json_patch, patch.clone()),
+        ("PATCH", by_condition, json_patch, patch),
+    ] {
+        let mut versions = Vec::new();
+        for (preferred, returned) in [
+            ("minimal", Value::Null),
+            ("representation", json!("Organization")),
+            ("OperationOutcome", json!("OperationOutcome")),
+        ] {
+            let prefer = format!("return={preferred}");
+            let headers = [("content-type", kind), ("prefer", &*prefer)];
+            let answer = service.send(method, path, &headers, Some(body.to_string())).await;
+            assert_eq!(answer.status, if method == "POST" { 201 } else { 200 }, "{method} {path}: {}", answer.text);
+            let kind = if answer.text.is_empty() { Value::Null } else { answer.json()["resourceType"].clone() };
+            assert_eq!((kind, answer.header("preference-applied")), (returned, &*prefer), "{method} {path}");
+            assert!(
+                !answer.header("last-modified").is_empty()
+                    && answer.header("location").is_empty() == (method != "POST")
+            );
+            versions.push(answer.header("etag")[3..].trim_end_matches('"').parse::<i64>().unwrap());
+        }
+        let steps: Vec<_> = versions.windows(2).map(|two| two[1] - two[0]).collect();
+        assert_eq!(steps, if method == "POST" { [0, 0] } else { [1, 1] }, "{method} {path}");
     }
 }
 

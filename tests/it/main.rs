@@ -7,6 +7,7 @@ mod callers;
 mod capability;
 mod clear_context;
 mod cli;
+mod comparisons;
 #[expect(clippy::needless_pass_by_value, reason = "JSON written where it is used")]
 mod conditional;
 mod crash;
@@ -26,6 +27,7 @@ mod oauth;
 mod patch;
 mod plans;
 mod profiles;
+mod refusals;
 mod reindex;
 mod replicas;
 mod rows;

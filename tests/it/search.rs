@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::answer::Answer;
+use crate::support::answer::{Answer, link};
 use crate::support::server::TestServer;
 use crate::support::session::Session;
 
@@ -349,16 +349,6 @@ async fn results_come_in_the_order_asked_for() {
             assert_eq!(backward, expected, "{query} back in pages of {size}");
         }
     }
-}
-
-/// The path below the base of a link.
-fn link(bundle: &Value, relation: &str) -> Option<String> {
-    let links = bundle["link"].as_array()?;
-    let url = links.iter().find(|link| link["relation"] == relation)?["url"].as_str()?;
-    Some(
-        url.split_once("/fhir/")
-            .map_or_else(|| url.rsplit_once("/fhir").unwrap().1.to_owned(), |(_, path)| path.to_owned()),
-    )
 }
 
 #[tokio::test]

@@ -66,6 +66,7 @@ impl JsonPatch {
         Ok(Self { operations: operations.collect::<Result<_, _>>()?, length: text.len() })
     }
 
+    /// The length of its text, in bytes.
     pub(super) const fn len(&self) -> usize {
         self.length
     }

@@ -25,6 +25,7 @@ impl From<Value> for Item {
 }
 
 impl Item {
+    /// Whether nothing is left of it.
     pub const fn is_empty(&self) -> bool {
         self.value.is_none() && self.shadow.is_none()
     }

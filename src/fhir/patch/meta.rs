@@ -14,7 +14,7 @@ use crate::fhir::{
 /// The elements of `Meta` that these operations are for.
 const SETS: [&str; 3] = ["profile", "security", "tag"];
 
-/// MetaPatch to be added or deleted.
+/// Labels to be added or deleted.
 #[derive(Clone, Debug)]
 pub struct MetaPatch {
     /// By the index in [`SETS`].
@@ -46,10 +46,13 @@ impl MetaPatch {
         Ok(Self { sets, adds, length: parameters.text().len() })
     }
 
+    /// The length of its Parameters, in bytes of JSON.
     pub(super) const fn len(&self) -> usize {
         self.length
     }
 
+    /// The resource with the labels, or without them. It always fits: a label that is there is not added, one that is not
+    /// there not deleted.
     pub(super) fn apply(&self, mut root: Value) -> Value {
         if root.member("meta").is_none() {
             root.set_member("meta", Value::Object(Vec::new()));

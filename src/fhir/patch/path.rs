@@ -80,6 +80,7 @@ impl PathPatch {
         Ok(Self { operations: operations.collect::<Result<_, _>>()?, length: parameters.text().len() })
     }
 
+    /// The length of its Parameters, in bytes of JSON.
     pub(super) const fn len(&self) -> usize {
         self.length
     }

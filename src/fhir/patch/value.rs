@@ -29,6 +29,7 @@ impl Value {
         Self::Scalar("null".into())
     }
 
+    /// Whether it is `null`.
     pub fn is_null(&self) -> bool {
         matches!(self, Self::Scalar(raw) if &**raw == "null")
     }

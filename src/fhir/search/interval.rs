@@ -93,7 +93,8 @@ fn zone(text: &str) -> Option<(&str, UtcOffset)> {
     Some((&text[..at], UtcOffset::from_hms(sign * hours, sign * minutes, 0).ok()?))
 }
 
-/// What is about ten percent of the time between `now` and the middle of an interval: how far `ap` reaches.
+/// A tenth of the time between `now` and the nearer end of an interval, in microseconds, and a second at least: how far
+/// `ap` reaches beyond it.
 pub fn tenth(now: time::OffsetDateTime, low: i64, high: i64) -> i64 {
     let now = i64::try_from(now.unix_timestamp_nanos() / 1000).unwrap_or(i64::MAX);
     let gap = now.saturating_sub(low).saturating_abs().min(now.saturating_sub(high).saturating_abs());

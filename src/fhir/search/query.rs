@@ -8,6 +8,8 @@ use crate::fhir::outcome::Issue;
 pub struct Query {
     /// The types searched; empty: all (a system search without `_type`).
     pub types: Vec<String>,
+    /// No type was named, neither by the path nor by `_type`: of these types those are searched that may be.
+    pub is_open: bool,
     /// All of them hold.
     pub filters: Vec<Filter>,
     pub includes: Vec<Include>,
@@ -227,6 +229,7 @@ pub enum SortBy {
     Part(Part),
 }
 
+/// Of one key of `_sort`: descending with a minus sign in front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     Ascending,

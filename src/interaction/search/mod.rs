@@ -6,7 +6,8 @@
 //! | understood | 200 and a `searchset` Bundle, also when nothing matches |
 //! | a parameter that is unknown or empty | left out of `self`, with a warning; 400 with `Prefer: handling=strict` |
 //! | a value or modifier that the parameter does not take | 400 |
-//! | the token may not search the type | 403 |
+//! | the token may not search a type that is named | 403 |
+//! | no type is named: the system, or `*` of a compartment | the types that the token may search; 403 if there is none |
 //! | a type reached by a chain or `_has` may not be searched | nothing is found there, with a warning |
 //! | a paging link of another caller | 404 |
 //! | longer than `database.statement_timeout` | 503, `too-costly` |
@@ -190,7 +191,8 @@ async fn run(engine: &Engine, caller: &Caller, leave: &Leave, query: &Query, fro
         results.warnings.push(Issue::warning(IssueType::Suppressed, text));
     }
     let is_limited = leave.reach.types.values().any(Option::is_some);
-    if results.matches.is_empty() && is_limited {
+    let found_nothing = results.matches.is_empty() && results.total.is_none_or(|total| total == 0);
+    if found_nothing && is_limited {
         let text = "only the compartment of the patient in context was searched: the token allows no more";
         results.warnings.push(Issue::warning(IssueType::Suppressed, text));
     }
@@ -198,7 +200,10 @@ async fn run(engine: &Engine, caller: &Caller, leave: &Leave, query: &Query, fro
 }
 
 fn searched(leave: &Leave, query: &Query) -> Vec<String> {
-    if query.types.is_empty() { leave.types() } else { query.types.clone() }
+    if query.types.is_empty() {
+        return leave.types();
+    }
+    query.types.iter().filter(|kind| leave.of(kind).is_some()).cloned().collect()
 }
 
 async fn fill(

@@ -25,20 +25,19 @@ pub struct Leave {
 }
 
 impl Leave {
-    /// Takes leave for a query. 403 when a type that it names is not the caller's to search; a search of all types is a
-    /// search of those that are.
+    /// Takes leave for a query. 403 when a type that it names is not the caller's to search; a search of all types, or of
+    /// all in a compartment, is a search of those that are.
     pub fn take(caller: &Caller, query: &Query) -> Result<Self, Failure> {
-        let mut permits = BTreeMap::new();
-        for kind in &query.types {
-            permits.insert(kind.clone(), authorize(caller, Act::Search { kind })?);
-        }
-        let mut denied = None;
-        if query.types.is_empty() {
-            for kind in types::resource_types() {
-                match authorize(caller, Act::Search { kind }) {
-                    Ok(permit) => drop(permits.insert(kind.to_owned(), permit)),
-                    Err(refusal) => denied = Some(refusal),
-                }
+        let (mut permits, mut denied) = (BTreeMap::new(), None);
+        let searched: Vec<&str> = match query.types.as_slice() {
+            [] => types::resource_types().collect(),
+            named => named.iter().map(String::as_str).collect(),
+        };
+        for kind in searched {
+            match authorize(caller, Act::Search { kind }) {
+                Ok(permit) => drop(permits.insert(kind.to_owned(), permit)),
+                Err(refusal) if query.is_open => denied = Some(refusal),
+                Err(refusal) => return Err(refusal.into()),
             }
         }
         let mut touched = BTreeSet::new();

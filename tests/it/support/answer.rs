@@ -128,6 +128,12 @@ pub fn issues_of(outcome: &Value) -> Vec<Issue> {
         .collect()
 }
 
+/// Where a Bundle's link of this relation leads.
+pub fn link(bundle: &Value, relation: &str) -> Option<String> {
+    let found = bundle["link"].as_array()?.iter().find(|link| link["relation"] == relation)?;
+    found["url"].as_str().map(str::to_owned)
+}
+
 impl Issue {
     /// Whether it is an error rather than a remark.
     pub fn is_error(&self) -> bool {

@@ -9,6 +9,7 @@ use std::{
 use super::MOST_ROWS;
 use crate::fhir::search::{QuantityRow, Rows, StringRow, TimeRow};
 
+/// Removes what stands twice and what is too much, and marks the least and the greatest of each parameter.
 pub(super) fn settle(rows: &mut Rows) {
     unique(&mut rows.tokens, |row| row.sort.is_some());
     unique(&mut rows.strings, |_| false);

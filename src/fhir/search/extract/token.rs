@@ -35,6 +35,7 @@ pub fn fold_token(text: &str) -> Cow<'_, str> {
 }
 
 impl Finder<'_, '_> {
+    /// The rows of an element, by its type: see the table above. Other types than those have their text.
     pub(super) fn token(&mut self, at: Place<'_>, node: Node) {
         match self.type_name(node) {
             "CodeableConcept" => {
@@ -67,6 +68,7 @@ impl Finder<'_, '_> {
         }
     }
 
+    /// The rows of true or false.
     pub(super) fn boolean(&mut self, at: Place<'_>, is_so: bool) {
         self.token_rows(at, BOOLEANS, if is_so { "true" } else { "false" });
     }

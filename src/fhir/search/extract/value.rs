@@ -30,6 +30,7 @@ fn parts(type_name: &str) -> Option<&'static [&'static str]> {
 impl Finder<'_, '_> {
     // --- strings and URIs
 
+    /// A row for a text, or for each part of a name or address.
     pub(super) fn string(&mut self, at: Place<'_>, node: Node) {
         let tree = self.tree;
         let Some(parts) = parts(self.type_name(node)) else {
@@ -45,6 +46,7 @@ impl Finder<'_, '_> {
         }
     }
 
+    /// A row for a text; none where it has no letters.
     pub(super) fn string_value(&mut self, at: Place<'_>, text: &str) {
         let folded = fold(text);
         if !folded.is_empty() {
@@ -61,6 +63,7 @@ impl Finder<'_, '_> {
         }
     }
 
+    /// A row for a URI.
     pub(super) fn uri_value(&mut self, at: Place<'_>, uri: &str) {
         if !uri.is_empty() {
             self.string_row(at, cut_uri(uri).to_owned(), cut(uri, EXACT).to_owned());
@@ -69,6 +72,7 @@ impl Finder<'_, '_> {
 
     // --- dates
 
+    /// A row for the time that a date, dateTime, instant, Period or Timing spans.
     pub(super) fn date(&mut self, at: Place<'_>, node: Node) {
         let range = match self.type_name(node) {
             "Period" => self.period(node),
@@ -78,6 +82,7 @@ impl Finder<'_, '_> {
         self.time_row(at, range);
     }
 
+    /// A row for a date or dateTime that an expression computed.
     pub(super) fn moment(&mut self, at: Place<'_>, text: &str) {
         self.time_row(at, interval(text));
     }
@@ -115,6 +120,7 @@ impl Finder<'_, '_> {
 
     // --- numbers and quantities
 
+    /// A row for a Quantity (open to one side with a comparator), Range, Money or number.
     pub(super) fn quantity(&mut self, at: Place<'_>, node: Node) {
         let value = |node: Node| {
             self.tree.child(node, "value").and_then(|value| self.text(value)).filter(|text| is_number(text))
@@ -148,6 +154,7 @@ impl Finder<'_, '_> {
         self.quantity_row(row);
     }
 
+    /// A row for a number without a unit.
     pub(super) fn number(&mut self, at: Place<'_>, text: &str) {
         let number = || Some(Cow::Borrowed(text)).filter(|text| is_number(text));
         self.quantity_row(self.measured(at, number(), number(), None));
@@ -186,6 +193,7 @@ impl Finder<'_, '_> {
 
     // --- references
 
+    /// Rows for what a Reference, a canonical or URL, or the first resource of a Bundle refers to.
     pub(super) fn reference(&mut self, at: Place<'_>, node: Node) {
         match self.type_name(node) {
             "Reference" => {

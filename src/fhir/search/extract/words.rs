@@ -10,6 +10,7 @@ use crate::fhir::{
 const MOST_TEXT: usize = 256 * 1024;
 
 impl Finder<'_, '_> {
+    /// Fills [`Rows::narrative`](crate::fhir::search::Rows) and `content`: folded words, of 256 KiB at most.
     pub(super) fn words(&mut self) {
         let root = self.tree.root();
         let div = self.tree.child(root, "text").and_then(|text| self.tree.str(text, "div")).unwrap_or_default();

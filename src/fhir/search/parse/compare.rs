@@ -96,21 +96,9 @@ pub fn quantity(value: &str) -> Result<(Comparison<String>, UnitTest), Refusal> 
 mod tests {
     use time::macros::datetime;
 
-    use super::*;
+    use super::{super::tests::PREFIXES, *};
 
     const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
-    const ALL: [(&str, Prefix); 10] = [
-        ("", Prefix::Eq),
-        ("eq", Prefix::Eq),
-        ("ne", Prefix::Ne),
-        ("gt", Prefix::Gt),
-        ("lt", Prefix::Lt),
-        ("ge", Prefix::Ge),
-        ("le", Prefix::Le),
-        ("sa", Prefix::Sa),
-        ("eb", Prefix::Eb),
-        ("ap", Prefix::Ap),
-    ];
 
     fn micros(at: OffsetDateTime) -> i64 {
         i64::try_from(at.unix_timestamp_nanos() / 1000).unwrap()
@@ -119,7 +107,7 @@ mod tests {
     #[test]
     fn a_date_with_any_prefix_stands_for_its_precision() {
         let (low, high) = (datetime!(2013-03-01 00:00 UTC), datetime!(2013-04-01 00:00 UTC));
-        for (text, prefix) in ALL {
+        for (text, prefix) in PREFIXES {
             let found = time(&format!("{text}2013-03"), NOW).unwrap();
             assert_eq!(found.prefix, prefix);
             if prefix == Prefix::Ap {
@@ -176,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_number_is_a_range_or_itself_by_its_prefix() {
-        for (text, prefix) in ALL {
+        for (text, prefix) in PREFIXES {
             let found = number(&format!("{text}100")).unwrap();
             let (low, high) = match prefix {
                 Prefix::Eq | Prefix::Ne => ("99.5", "100.5"),

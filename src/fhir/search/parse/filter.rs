@@ -28,6 +28,7 @@ pub struct Reader<'r> {
 }
 
 impl<'r> Reader<'r> {
+    /// With all of `max_cost` left.
     pub fn new(request: &'r Request<'r>) -> Self {
         Self { request, left: request.limits.max_cost }
     }

@@ -32,11 +32,13 @@ pub struct Subject<'p> {
 }
 
 impl<'p> Subject<'p> {
+    /// A parameter.
     pub fn of(parameter: &'p Parameter) -> Self {
         let Parameter { type_name, code, id, kind, .. } = parameter;
         Self { type_name, code, id: *id, kind: *kind, targets: reference::types_of(parameter) }
     }
 
+    /// A part of a composite, under its own number.
     pub fn part(composite: &'p Parameter, part: &'p Component) -> Self {
         Self { id: part.id, kind: part.kind, targets: &part.targets, ..Self::of(composite) }
     }

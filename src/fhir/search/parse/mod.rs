@@ -117,6 +117,7 @@ pub fn parse(request: &Request<'_>, level: Level<'_>, pairs: &[(String, String)]
     let (types, compartment) = searched(request, level, pairs).map_err(|issue| Outcome::from(*issue))?;
     let is_open = !matches!(level, Level::Type(_) | Level::Compartment { kind: Some(_), .. });
     let mut reading = Reading::new(request, &types);
+    reading.query.is_open = is_open && !pairs.iter().any(|(name, value)| name == "_type" && !value.trim().is_empty());
     reading.query.filters.extend(compartment);
     if !(level == Level::System && types.len() == resource_types().count()) {
         reading.query.types = types.iter().map(|one| (*one).to_owned()).collect();
@@ -132,9 +133,8 @@ pub fn parse(request: &Request<'_>, level: Level<'_>, pairs: &[(String, String)]
 }
 
 /// Understands the condition of a conditional interaction or reference, as it stands in a URL: `identifier=s|1`, maybe with
-/// `?` or `Patient?` in front. It must be understood
-/// wholly, for a condition of which a part is left out may hold for another resource; it says nothing of the answer; and it
-/// selects something.
+/// `?` or `Patient?` in front. It must be understood wholly, for a condition of which a part is left out may hold for
+/// another resource; it says nothing of the answer; and it selects something.
 pub fn condition(request: &Request<'_>, type_name: &str, query: &str) -> Result<Query, Outcome> {
     if !is_resource(type_name) {
         return Err(Refusal::wrong("is not a resource type of R4").issue(type_name, false).into());

@@ -45,6 +45,7 @@ impl Refusal {
         Self { may_be_left_out: false, code: IssueType::TooCostly, text: text.into() }
     }
 
+    /// Whether it was too much: then no other type is tried.
     pub fn is_costly(&self) -> bool {
         self.code == IssueType::TooCostly
     }

@@ -72,14 +72,9 @@ impl Reading<'_> {
             }
             _ => {
                 self.once("_summary")?;
-                self.query.summary = Some(match value {
-                    "true" => Summary::True,
-                    "text" => Summary::Text,
-                    "data" => Summary::Data,
-                    "count" => Summary::Count,
-                    "false" => Summary::False,
-                    _ => return Err(Refusal::value("true, text, data, count or false", value)),
-                });
+                let known = Summary::named(value);
+                self.query.summary =
+                    Some(known.ok_or_else(|| Refusal::value("true, text, data, count or false", value))?);
             }
         }
         Ok(Some(value.to_owned()))

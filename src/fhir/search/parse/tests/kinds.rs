@@ -3,19 +3,6 @@
 use super::*;
 use crate::fhir::search::{Comparison, Part, Prefix, UnitTest, token, token_present, token_value};
 
-const PREFIXES: [(&str, Prefix); 10] = [
-    ("", Prefix::Eq),
-    ("eq", Prefix::Eq),
-    ("ne", Prefix::Ne),
-    ("gt", Prefix::Gt),
-    ("lt", Prefix::Lt),
-    ("ge", Prefix::Ge),
-    ("le", Prefix::Le),
-    ("sa", Prefix::Sa),
-    ("eb", Prefix::Eb),
-    ("ap", Prefix::Ap),
-];
-
 #[test]
 fn a_string_is_folded_unless_it_must_be_exact() {
     let parameter = id("Patient", "name");

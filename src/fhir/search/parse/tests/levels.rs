@@ -44,6 +44,20 @@ fn chains_of_several_types_are_alternatives() {
 }
 
 #[test]
+fn a_search_is_open_where_no_type_is_named() {
+    for (level, query, is_open) in [
+        (Level::System, "_id=1", true),
+        (Level::System, "_type=Patient&_id=1", false),
+        (compartment("Patient", None), "", true),
+        (compartment("Patient", None), "_type=Observation", false),
+        (compartment("Patient", Some("Observation")), "", false),
+        (Level::Type("Patient"), "", false),
+    ] {
+        assert_eq!(at(level, query).unwrap().is_open, is_open, "{level:?} {query}");
+    }
+}
+
+#[test]
 fn types_that_do_not_exist_would_widen_the_search() {
     for level in [Level::System, compartment("Patient", None)] {
         for query in ["_type=Foo", "_type=Patient,Foo", "_type=,", "_type=Patient&_type=Group"] {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use time::macros::datetime;
 
 use super::*;
-use crate::fhir::search::{Digest, Lookup, parameter_id};
+use crate::fhir::search::{Digest, Lookup, Prefix, parameter_id};
 
 mod chains;
 mod kinds;
@@ -18,6 +18,20 @@ static REGISTRY: LazyLock<std::sync::Arc<Registry>> = LazyLock::new(Registry::bu
 static PARAMETERS: LazyLock<Parameters> = LazyLock::new(|| Parameters::new(&REGISTRY).0);
 
 pub const BASE: &str = "http://h/fhir";
+
+/// Every way to begin an ordered value.
+pub const PREFIXES: [(&str, Prefix); 10] = [
+    ("", Prefix::Eq),
+    ("eq", Prefix::Eq),
+    ("ne", Prefix::Ne),
+    ("gt", Prefix::Gt),
+    ("lt", Prefix::Lt),
+    ("ge", Prefix::Ge),
+    ("le", Prefix::Le),
+    ("sa", Prefix::Sa),
+    ("eb", Prefix::Eb),
+    ("ap", Prefix::Ap),
+];
 
 fn request(handling: Handling) -> Request<'static> {
     Request {
