@@ -166,6 +166,7 @@ const ROWS: &[(&str, Row)] = &[
     ("B13", By(&["bundles::empty_bundles_are_fine_and_other_types_are_not"])),
     ("B14", By(&["conditional::bundles_take_conditions_patches_and_searches"])),
     ("B15", By(&["bundles::the_result_does_not_depend_on_the_order_of_entries"])),
+    // Too deep is a fault of the document (400); too large, and too many entries, are 413.
     ("B16", By(&["fhir_crud::limits_have_their_own_answers"])),
 
     ("A1", NO_ASYNC),
