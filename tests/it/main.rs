@@ -9,6 +9,7 @@ mod clear_context;
 mod cli;
 #[expect(clippy::needless_pass_by_value, reason = "JSON written where it is used")]
 mod conditional;
+mod conditional_references;
 mod crash;
 mod delivery;
 mod demo;
@@ -22,6 +23,7 @@ mod isolation;
 mod isolation_property;
 mod launch;
 mod layers;
+mod matching;
 mod oauth;
 mod patch;
 mod plans;

@@ -169,7 +169,7 @@ const ROWS: &[(&str, Row)] = &[
     ("B6", By(&["bundles::the_result_does_not_depend_on_the_order_of_entries", "conditional::a_transactions_order_does_not_depend_on_its_entries"])),
     ("B7", By(&["bundles::one_identity_twice_is_refused", "conditional::bundles_take_conditions_patches_and_searches"])),
     ("B8", By(&["reference::references_are_rewritten_where_r4_says_so_and_not_in_canonicals", "set_context::references_by_oid_by_absolute_url_and_in_narrative_are_rewritten_but_canonicals_are_not"])),
-    ("B9", By(&["bundles::a_conditional_reference_is_resolved_or_fails_the_whole"])),
+    ("B9", By(&["bundles::a_conditional_reference_is_resolved_or_fails_the_whole", "conditional_references::what_matches_a_conditional_reference_is_what_is_stored_after_its_transaction"])),
     ("B10", By(&["bundles::if_none_exist_in_a_transaction_finds_and_its_references_follow", "bundles::a_transaction_that_fails_leaves_no_trace", "conditional::a_bundles_reads_are_conditional_too"])),
     ("B11", By(&["bundles::empty_bundles_are_fine_and_other_types_are_not"])),
     ("B12", By(&["bundles::a_transaction_answers_each_entry_in_its_place", "conditional::bundles_take_conditions_patches_and_searches"])),
