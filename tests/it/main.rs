@@ -25,6 +25,7 @@ mod launch;
 mod layers;
 mod matching;
 mod oauth;
+mod pages;
 mod patch;
 mod plans;
 mod profiles;

@@ -131,8 +131,8 @@ const ROWS: &[(&str, Row)] = &[
     ("S13", By(&["search::a_post_finds_what_a_get_finds", "search::totals_are_told_when_asked_for_or_known_anyway"])),
     ("S14", By(&["search::a_compartment_holds_what_belongs_to_its_resource"])),
     ("S15", By(&["search::what_is_deleted_or_changed_is_found_as_it_is_now"])),
-    ("S16", By(&["histories::a_paging_link_is_of_no_use_to_anybody_else"])),
-    ("S17", By(&["http::a_long_address_works_and_a_too_long_one_is_refused", "search::a_post_finds_what_a_get_finds"])),
+    ("S16", By(&["histories::a_paging_link_is_of_no_use_to_anybody_else", "pages::kept_parameters_are_of_no_use_to_anybody_else_and_go_with_their_launch"])),
+    ("S17", By(&["http::a_long_address_works_and_a_too_long_one_is_refused", "search::a_post_finds_what_a_get_finds", "pages::a_long_form_is_paged_by_short_links"])),
 
     ("V1", By(&["search::each_kind_of_value_finds_what_it_should"])),
     ("V2", By(&["search::each_kind_of_value_finds_what_it_should"])),
