@@ -23,7 +23,7 @@ use crate::{
     },
     id,
     interaction::{Engine, Failure, write},
-    store::{self, Tx, Wall, audit, context::ContextRow, grant, intent, resource},
+    store::{self, Tx, Wall, audit, context::ContextRow, grant, intent, resource, search_page},
 };
 
 /// Clears the context named by the request's `launchID` and returns the answer's JSON text. The permit is the proof
@@ -110,6 +110,7 @@ pub(super) async fn end(
     let intents = intent::abandon(tx, context.id).await?;
     let gone = resource::purge(tx, context.id).await?;
     grant::revoke_by_context(tx, context.id, now).await?;
+    search_page::forget_context(tx, context.id).await?;
     intent::keep_events(tx, context.id, now + engine.config.events.retention).await?;
     let mut purged = BTreeMap::new();
     for (kind, _) in &gone {

@@ -3,8 +3,8 @@
 
 use super::clear;
 use crate::{
-    interaction::{Engine, Failure, write},
-    store::{self, Wall, context, idempotency, intent},
+    interaction::{Engine, Failure, page, write},
+    store::{self, Wall, context, idempotency, intent, search_page},
 };
 
 /// Clears every context whose time is up, one transaction each, and forgets what is kept no longer. Returns how many
@@ -18,6 +18,7 @@ pub async fn sweep(engine: &Engine) -> Result<usize, Failure> {
     let now = engine.now();
     intent::forget_events(&mut conn, now).await?;
     idempotency::forget(&mut conn, now - super::set::KEPT).await?;
+    search_page::forget(&mut conn, now - page::KEPT).await?;
     Ok(cleared)
 }
 

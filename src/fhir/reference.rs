@@ -80,6 +80,20 @@ pub fn rewrites(resource: &Resource, targets: &HashMap<String, String>, entry: &
     edits
 }
 
+/// What the conditional references of a resource become: `targets` maps the text of each to a `Type/id`.
+pub fn replacements(resource: &Resource, targets: &HashMap<String, String>) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    walk(resource.root(), &mut |leaf| {
+        if leaf.holder == "Reference"
+            && leaf.name == "reference"
+            && let Some(to) = leaf.value.as_str().and_then(|text| targets.get(text.as_ref()))
+        {
+            edits.push(Edit { span: leaf.value.span(), replacement: quote(to) });
+        }
+    });
+    edits
+}
+
 /// Whether a reference without its fragment leads to one of the Bundle's own entries.
 pub fn resolves_inside(plain: &str, entry: &str, type_name: &str, is_entry: &dyn Fn(&str) -> bool) -> bool {
     let absolute = rest_base(entry, type_name).filter(|_| !plain.contains(':')).map(|base| format!("{base}{plain}"));
@@ -154,6 +168,18 @@ mod tests {
         assert_eq!(root.at("extension.valueUri")[0].as_str().unwrap(), "Patient/9");
         assert_eq!(root.at("extension.valueString")[0].as_str().unwrap(), "urn:uuid:1");
         assert_eq!(root.at("contained.subject.reference")[0].as_str().unwrap(), "Patient/9#part");
+    }
+
+    #[test]
+    fn conditional_references_are_replaced_where_they_are_references() {
+        let text = r#"{"resourceType":"Observation","subject":{"reference":"Patient?a=1","display":"Patient?a=1"},
+          "extension":[{"url":"x","valueUri":"Patient?a=1"}],"performer":[{"reference":"Patient?a=2"}]}"#;
+        let resource = Resource::parse(text, &Limits::default()).unwrap();
+        let targets = HashMap::from([("Patient?a=1".to_owned(), "Patient/9".to_owned())]);
+        let new = resource.edited(replacements(&resource, &targets), &Limits::default()).unwrap();
+        assert_eq!(new.text(), text.replacen("Patient?a=1", "Patient/9", 1));
+        assert_eq!(conditional("Patient?a=1"), Some(("Patient", "a=1")));
+        assert_eq!(conditional("Foo?a=1"), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! references in transactions. A condition is a search with filters only; one that names what is not known is refused, for
 //! without that part it would find something else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sqlx::PgConnection;
 
@@ -12,7 +12,7 @@ use crate::{
     fhir::{
         reference,
         resource::Resource,
-        search::{Handling, condition},
+        search::{Filter, Handling, Query, condition},
     },
     store::{
         resource::Current,
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Condition {
     kind: String,
-    query: crate::fhir::search::Query,
+    query: Query,
     leave: search::Leave,
 }
 
@@ -53,19 +53,54 @@ impl Condition {
         format!("{}?{}", self.kind, parts.join("&"))
     }
 
-    /// The visible resources that match; more than one is as good as many.
-    pub async fn matches(&self, conn: &mut PgConnection, engine: &Engine) -> Result<Vec<Current>, Failure> {
-        let window = Window { size: 2, cursor: None, backward: false };
-        let types = std::slice::from_ref(&self.kind);
-        let (found, _) = page(conn, &self.leave.reach, types, &self.query.filters, &[], window).await?;
+    /// The type of what is looked for.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// What is looked for.
+    pub const fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// Whether its caller is shown what another write of the same request makes. Under one patient's limit that write is
+    /// held to it.
+    pub fn shows(&self, made_under: &Permit, content: &Resource, id: &str, base: &str) -> bool {
+        self.leave.of(&self.kind).is_some_and(|permit| {
+            (permit.is_limited() && permit.patient() == made_under.patient()) || permit.shows(content, id, base)
+        })
+    }
+
+    /// The visible resources that match, other than those with the ids `except`; more than one is as good as many.
+    pub async fn matches(
+        &self,
+        conn: &mut PgConnection,
+        engine: &Engine,
+        except: &HashSet<&str>,
+    ) -> Result<Vec<Current>, Failure> {
+        let is_other = |row: &Current| !except.contains(row.id.as_str());
+        let (mut found, more) = self.first_two(conn, &self.query.filters).await?;
+        if more && !found.iter().all(is_other) {
+            let others = Filter::OtherThan(except.iter().copied().map(ToOwned::to_owned).collect());
+            let filters: Vec<_> = self.query.filters.iter().cloned().chain([others]).collect();
+            found = self.first_two(conn, &filters).await?.0;
+        }
         let mut shown = Vec::new();
-        for row in found.into_iter().map(|found| found.current) {
+        for row in found.into_iter().filter(is_other) {
             let body = parsed(engine, row.body.as_deref().unwrap_or_default())?;
             if self.leave.of(&self.kind).is_some_and(|permit| permit.shows(&body, &row.id, &engine.base)) {
                 shown.push(row);
             }
         }
         Ok(shown)
+    }
+
+    /// Two that match, and whether there are more.
+    async fn first_two(&self, conn: &mut PgConnection, filters: &[Filter]) -> Result<(Vec<Current>, bool), Failure> {
+        let window = Window { size: 2, cursor: None, backward: false };
+        let types = std::slice::from_ref(&self.kind);
+        let (found, more) = page(conn, &self.leave.reach, types, filters, &[], window).await?;
+        Ok((found.into_iter().map(|found| found.current).collect(), more))
     }
 }
 

@@ -5,47 +5,143 @@
 //! opaque, unforgeable, and bound to the kind of listing and to the client, user and launch that it was made for. In other
 //! hands, or for another listing, it is answered like what does not exist. What its caller may see is decided anew with
 //! every page; a token holds no leave.
+//!
+//! Parameters that would make a link longer than [`LONGEST`] (those of a long form, POSTed) are kept in the store, sealed
+//! for the same caller, and the token names them. They are forgotten when no link of them was followed for [`KEPT`], and
+//! with a launch when its context ends.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest as _, Sha256};
+use time::Duration;
 
 use super::{Engine, Failure};
-use crate::{access::Caller, secret::Sealer};
+use crate::{access::Caller, secret::Sealer, store::search_page as store};
 
 /// The name of the query parameter that carries a token.
 pub const PARAMETER: &str = "_page";
 
+/// The longest token, and the longest query that stands in a link, in bytes: what lies between a client and this server
+/// may take no longer addresses.
+pub const LONGEST: usize = 4096;
+
+/// How long kept parameters wait for a link of theirs to be followed.
+pub const KEPT: Duration = Duration::hours(24);
+
 /// The layout of what is sealed. A link made by a program with another one is answered like what does not exist.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
+
+/// The name of kept parameters.
+pub type Digest = [u8; 32];
 
 /// One page of a listing: what was asked for, and where in the listing the page stands.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<P, C> {
     /// What was asked for.
     pub parameters: P,
+    /// Under what name the parameters are kept, if they are.
+    pub kept: Option<Digest>,
     /// Where the page begins.
     pub cursor: C,
 }
 
-impl<P: Serialize + DeserializeOwned, C: Serialize + DeserializeOwned> Page<P, C> {
-    /// The token: base64url. `listing` names the kind of listing, such as `history Patient`: whatever is part of the
-    /// link's path belongs into it.
-    pub fn token(&self, engine: &Engine, caller: &Caller, listing: &str) -> Result<String, Failure> {
-        seal(&engine.sealer, &purpose(caller, listing), self)
+/// What stands in a token.
+#[derive(Serialize, Deserialize)]
+struct Token<P, C> {
+    asked: Asked<P>,
+    cursor: C,
+}
+
+#[derive(Serialize, Deserialize)]
+enum Asked<P> {
+    Here(P),
+    Kept(Digest),
+}
+
+/// A listing in the hands of one caller.
+pub struct Listing<'a> {
+    engine: &'a Engine,
+    caller: &'a Caller,
+    purpose: String,
+}
+
+impl<'a> Listing<'a> {
+    /// `name` says which listing, as `history Patient`: whatever is part of the link's path belongs into it.
+    pub fn new(engine: &'a Engine, caller: &'a Caller, name: &str) -> Self {
+        Self { engine, caller, purpose: purpose(caller, name) }
     }
 
-    /// The page behind a token; 404 when it was not made by [`Page::token`] for this caller and listing.
-    pub fn of_token(engine: &Engine, caller: &Caller, listing: &str, token: &str) -> Result<Self, Failure> {
-        open(&engine.sealer, &purpose(caller, listing), token).ok_or(Failure::NotFound)
+    /// The page behind a token; 404 when it was not made for this caller and listing, or waited too long.
+    pub async fn page<P, C>(&self, token: &str) -> Result<Page<P, C>, Failure>
+    where
+        P: DeserializeOwned,
+        C: DeserializeOwned,
+    {
+        let Token { asked, cursor } = open(&self.engine.sealer, &self.purpose, token).ok_or(Failure::NotFound)?;
+        let (parameters, kept) = match asked {
+            Asked::Here(parameters) => (parameters, None),
+            Asked::Kept(digest) => (self.kept(&digest).await?, Some(digest)),
+        };
+        Ok(Page { parameters, kept, cursor })
+    }
+
+    async fn kept<P: DeserializeOwned>(&self, digest: &Digest) -> Result<P, Failure> {
+        let now = self.engine.now();
+        let mut conn = self.engine.pool.acquire().await?;
+        let sealed = store::take_up(&mut conn, digest, now, now - KEPT).await?.ok_or(Failure::NotFound)?;
+        let plain = self.engine.sealer.open(&self.purpose, &sealed).map_err(|_| Failure::NotFound)?;
+        postcard::from_bytes(&plain).map_err(|_| Failure::NotFound)
+    }
+
+    async fn keep<P: Serialize>(&self, parameters: &P) -> Result<Digest, Failure> {
+        let plain = written(parameters)?;
+        let digest = Sha256::new().chain_update(&self.purpose).chain_update([0]).chain_update(&plain);
+        let digest: Digest = digest.finalize().into();
+        let sealed = self.engine.sealer.seal(&self.purpose, &plain);
+        let context = self.caller.launch.as_ref().map(|launch| launch.id);
+        let mut conn = self.engine.pool.acquire().await?;
+        store::keep(&mut conn, &digest, &sealed, context, self.engine.now()).await?;
+        Ok(digest)
     }
 }
 
-fn seal<T: Serialize>(sealer: &Sealer, purpose: &str, page: &T) -> Result<String, Failure> {
-    let plain = postcard::to_stdvec(page).map_err(|error| {
+/// The links of one answer.
+pub struct Links<'a, P> {
+    pub listing: &'a Listing<'a>,
+    /// What was asked for.
+    pub parameters: P,
+    /// Under what name it is kept already.
+    pub kept: Option<Digest>,
+}
+
+impl<P: Serialize> Links<'_, P> {
+    /// The token of a link: base64url.
+    pub async fn token<C: Serialize>(&mut self, cursor: &C) -> Result<String, Failure> {
+        let Listing { engine, purpose, .. } = self.listing;
+        if self.kept.is_none() {
+            let token = seal(&engine.sealer, purpose, &Token { asked: Asked::Here(&self.parameters), cursor })?;
+            if token.len() <= LONGEST {
+                return Ok(token);
+            }
+        }
+        let digest = match self.kept {
+            Some(digest) => digest,
+            None => self.listing.keep(&self.parameters).await?,
+        };
+        self.kept = Some(digest);
+        seal(&engine.sealer, purpose, &Token { asked: Asked::<P>::Kept(digest), cursor })
+    }
+}
+
+fn written<T: Serialize>(what: &T) -> Result<Vec<u8>, Failure> {
+    postcard::to_stdvec(what).map_err(|error| {
         tracing::error!(%error, "a page cannot be written down");
         Failure::Internal
-    })?;
-    Ok(URL_SAFE_NO_PAD.encode(sealer.seal_link(purpose, &plain)))
+    })
+}
+
+fn seal<T: Serialize>(sealer: &Sealer, purpose: &str, token: &T) -> Result<String, Failure> {
+    Ok(URL_SAFE_NO_PAD.encode(sealer.seal_link(purpose, &written(token)?)))
 }
 
 fn open<T: DeserializeOwned>(sealer: &Sealer, purpose: &str, token: &str) -> Option<T> {
@@ -63,10 +159,10 @@ fn purpose(caller: &Caller, listing: &str) -> String {
 mod tests {
     use super::*;
 
-    type History = Page<Vec<(String, String)>, (i64, String)>;
+    type History = (Vec<(String, String)>, (i64, String));
 
     fn page() -> History {
-        Page { parameters: vec![("_since".into(), "2026".into())], cursor: (-7, "ä".into()) }
+        (vec![("_since".into(), "2026".into())], (-7, "ä".into()))
     }
 
     #[test]

@@ -17,11 +17,11 @@
 //! | the patch is no patch; it does not fit the resource | 400; 422 |
 //! | the patched resource does not conform | 422 |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Engine, Failure,
-    condition::Condition,
+    condition::{self, Condition},
     read::{self, parsed},
     subscription::show::View,
     validate::{self, Verdict},
@@ -108,7 +108,14 @@ pub async fn write_all(
         for one in asked {
             let settled = settle(engine, caller, &one.permit, &one.ask).await;
             let (op, issues) = settled.map_err(|failure| write::located(failure, one.at.as_deref()))?;
-            planned.push(one.planned(op));
+            let mut plan = one.planned(op);
+            // Those of what a transaction's patch makes are known only now.
+            if let (Ask::Patch { .. }, Some(_), Some(patched)) = (&one.ask, &one.at, plan.op.resource()) {
+                let parse = |kind: &str, query: &str| Condition::parse(engine, caller, kind, query);
+                let lookups = condition::references(patched, &parse);
+                plan.lookups = lookups.map_err(|failure| write::located(failure, one.at.as_deref()))?;
+            }
+            planned.push(plan);
             advice.push(issues);
         }
         match write::write(engine, caller, planned, verdict.clone()).await {
@@ -153,7 +160,7 @@ async fn settle(engine: &Engine, caller: &Caller, permit: &Permit, ask: &Ask) ->
 /// The only match, or none.
 async fn only(engine: &Engine, caller: &Caller, condition: &Condition) -> Result<Option<Current>, Failure> {
     let mut conn = engine.reader(&caller.wall()).await?;
-    let mut matches = condition.matches(&mut conn, engine).await?;
+    let mut matches = condition.matches(&mut conn, engine, &HashSet::new()).await?;
     if matches.len() > 1 {
         let text = "the condition matches several resources";
         return Err(Failure::precondition(IssueType::MultipleMatches, text));

@@ -20,6 +20,7 @@ pub mod presence;
 pub mod provision;
 pub mod resource;
 pub mod search;
+pub mod search_page;
 pub mod subscription;
 mod transaction;
 pub mod user;

@@ -10,6 +10,7 @@ mod cli;
 mod comparisons;
 #[expect(clippy::needless_pass_by_value, reason = "JSON written where it is used")]
 mod conditional;
+mod conditional_references;
 mod crash;
 mod delivery;
 mod demo;
@@ -23,7 +24,9 @@ mod isolation;
 mod isolation_property;
 mod launch;
 mod layers;
+mod matching;
 mod oauth;
+mod pages;
 mod patch;
 mod plans;
 mod profiles;

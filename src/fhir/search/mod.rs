@@ -8,6 +8,7 @@
 mod extract;
 mod fold;
 mod interval;
+mod matching;
 mod parameter;
 mod parse;
 mod query;
@@ -16,6 +17,7 @@ mod row;
 pub use extract::{fold_token, patient_compartment};
 pub use fold::fold;
 pub use interval::interval;
+pub use matching::Unstored;
 pub use parameter::{Component, Modifier, Parameter, Parameters};
 pub use parse::{Handling, Level, Request, SearchLimits, condition, parse};
 

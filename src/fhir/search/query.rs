@@ -1,5 +1,7 @@
 //! What a search asks for.
 
+use std::collections::BTreeSet;
+
 use super::Digest;
 use crate::fhir::outcome::Issue;
 
@@ -27,11 +29,27 @@ pub struct Query {
     pub ignored: Vec<Issue>,
 }
 
+impl Query {
+    /// The types on which its conditions depend beside those searched: where chains and `_has` lead, and List for `_list`.
+    pub fn touched(&self) -> BTreeSet<&str> {
+        let mut touched = BTreeSet::new();
+        self.filters.iter().for_each(|filter| filter.touch(&mut touched));
+        touched
+    }
+
+    /// How many values its conditions look for.
+    pub fn values(&self) -> usize {
+        self.filters.iter().map(Filter::values).sum()
+    }
+}
+
 /// One condition on a resource.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Filter {
     /// `_id`: one of them.
     Ids(Vec<String>),
+    /// None of these ids. No parameter asks for it: it is for conditions whose answer changes meanwhile.
+    OtherThan(Vec<String>),
     /// `_lastUpdated`: one of them.
     Updated(Vec<Comparison<i64>>),
     /// The index holds something that one of these finds.
@@ -56,6 +74,52 @@ pub enum Filter {
     Either(Vec<Filter>),
     /// Nothing is found: a value that no resource can have.
     Nothing,
+}
+
+impl Filter {
+    fn touch<'f>(&'f self, touched: &mut BTreeSet<&'f str>) {
+        match self {
+            Self::Chain(chain) => {
+                for target in &chain.targets {
+                    touched.insert(&target.type_name);
+                    target.filters.iter().for_each(|filter| filter.touch(touched));
+                }
+            }
+            Self::Has(has) => {
+                touched.insert(&has.type_name);
+                has.filters.iter().for_each(|filter| filter.touch(touched));
+            }
+            Self::Either(filters) => filters.iter().for_each(|filter| filter.touch(touched)),
+            Self::List(_) => drop(touched.insert("List")),
+            Self::Ids(_)
+            | Self::OtherThan(_)
+            | Self::Updated(_)
+            | Self::Any(_)
+            | Self::None(_)
+            | Self::Composite(_)
+            | Self::Text(_)
+            | Self::Content(_)
+            | Self::Compartment(_)
+            | Self::Nothing => {}
+        }
+    }
+
+    fn values(&self) -> usize {
+        match self {
+            Self::Ids(ids) | Self::OtherThan(ids) => ids.len(),
+            Self::Updated(times) => times.len(),
+            Self::Any(lookups) | Self::None(lookups) => lookups.iter().map(Lookup::values).sum(),
+            Self::Composite(groups) => groups.iter().flatten().map(Lookup::values).sum(),
+            Self::Either(filters) => filters.iter().map(Self::values).sum(),
+            Self::Chain(_)
+            | Self::Has(_)
+            | Self::Text(_)
+            | Self::Content(_)
+            | Self::List(_)
+            | Self::Compartment(_)
+            | Self::Nothing => 1,
+        }
+    }
 }
 
 /// `subject:Patient.name=x`
@@ -150,6 +214,24 @@ pub enum Lookup {
     },
     /// Any value at all, by the table that holds it: `:missing=false`.
     Present(Part),
+}
+
+impl Lookup {
+    fn values(&self) -> usize {
+        match self {
+            Self::Tokens(digests) => digests.len(),
+            Self::Above { uris, .. } => uris.len(),
+            Self::References { targets, .. } => targets.len(),
+            Self::Begins { .. }
+            | Self::Contains { .. }
+            | Self::Exact { .. }
+            | Self::Uri { .. }
+            | Self::Below { .. }
+            | Self::Time { .. }
+            | Self::Quantity { .. }
+            | Self::Present(_) => 1,
+        }
+    }
 }
 
 /// In which table a parameter's values stand.

@@ -138,6 +138,13 @@ pub struct Rows {
     pub content: String,
 }
 
+impl Rows {
+    /// How many there are.
+    pub const fn count(&self) -> usize {
+        self.tokens.len() + self.strings.len() + self.times.len() + self.quantities.len() + self.references.len()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@
 //! | batch | 200, `batch-response`, each entry with its own status |
 //! | another Bundle type, an entry without `request` | 400 |
 //! | the same identity written twice in a transaction, also by conditions | 400 |
+//! | a conditional reference that matches none or several of what is stored after the transaction | 412 |
 //! | an operation, or a path that is none of an interaction | 400 |
 //!
 //! The writes of a transaction are one change set on the write path: the PoC is told of all in one notification. Reads and

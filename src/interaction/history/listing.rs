@@ -54,6 +54,21 @@ struct Walk<'e> {
 }
 
 impl Listing {
+    /// The other pages, as far as there are any.
+    pub fn elsewhere(&self) -> Vec<(&'static str, Part)> {
+        let mut pages = Vec::new();
+        if let Some(beyond) = &self.previous {
+            pages.push(("previous", Part { beyond: beyond.clone(), backward: true }));
+        }
+        if let Some(beyond) = &self.next {
+            pages.push(("next", Part { beyond: beyond.clone(), backward: false }));
+        }
+        if !pages.is_empty() {
+            pages.push(("last", Part { beyond: None, backward: true }));
+        }
+        pages
+    }
+
     /// Reads the page `part`.
     pub async fn read(
         engine: &Engine,

@@ -21,7 +21,10 @@ mod listing;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Engine, Failure, page, page::Page};
+use super::{
+    Engine, Failure,
+    page::{self, Links, Page},
+};
 use crate::{access::Caller, fhir::search::Handling, store::history::Cursor};
 use asked::{Asked, Sizes};
 use listing::Listing;
@@ -57,8 +60,6 @@ struct Part {
     backward: bool,
 }
 
-type Link = Page<Vec<(String, String)>, Part>;
-
 /// The `history` Bundle as JSON text. `pairs` are the query's parameters; `handling` is about unknown ones.
 pub async fn history(
     engine: &Engine,
@@ -69,34 +70,25 @@ pub async fn history(
 ) -> Result<String, Failure> {
     let path = place.path();
     let sizes = Sizes::from(&engine.config.search);
-    let listing_name = format!("history {path}");
+    let pages = page::Listing::new(engine, caller, &format!("history {path}"));
     let token = pairs.iter().find(|(name, _)| name == page::PARAMETER).map(|(_, token)| token);
-    let (asked, part) = match token {
-        None => (Asked::read(pairs, handling, sizes)?, Part::default()),
+    let (asked, part, kept) = match token {
+        None => (Asked::read(pairs, handling, sizes)?, Part::default(), None),
         Some(token) => {
-            let link = Link::of_token(engine, caller, &listing_name, token)?;
-            (Asked::read(&link.parameters, Handling::Lenient, sizes)?, link.cursor)
+            let Page { parameters, kept, cursor }: Page<Vec<_>, Part> = pages.page(token).await?;
+            (Asked::read(&parameters, Handling::Lenient, sizes)?, cursor, kept)
         }
     };
     let listing = Listing::read(engine, caller, place, &asked, &part).await?;
     let url = |query: &str| format!("{}{path}{query}", engine.base);
     let first = url(&asked.query());
-    let link = |part: Part| -> Result<String, Failure> {
-        let link = Link { parameters: asked.used.clone(), cursor: part };
-        Ok(url(&format!("?{}={}", page::PARAMETER, link.token(engine, caller, &listing_name)?)))
-    };
     let own = token.map_or_else(|| first.clone(), |token| url(&format!("?{}={token}", page::PARAMETER)));
     let mut links = vec![("self", own)];
     if asked.count > 0 {
         links.push(("first", first));
-        if let Some(beyond) = &listing.previous {
-            links.push(("previous", link(Part { beyond: beyond.clone(), backward: true })?));
-        }
-        if let Some(beyond) = &listing.next {
-            links.push(("next", link(Part { beyond: beyond.clone(), backward: false })?));
-        }
-        if listing.previous.is_some() || listing.next.is_some() {
-            links.push(("last", link(Part { beyond: None, backward: true })?));
+        let mut tokens = Links { listing: &pages, parameters: asked.used.as_slice(), kept };
+        for (relation, part) in listing.elsewhere() {
+            links.push((relation, url(&format!("?{}={}", page::PARAMETER, tokens.token(&part).await?))));
         }
     }
     bundle::text(&engine.base, engine.now(), &links, &listing)

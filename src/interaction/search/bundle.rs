@@ -57,13 +57,13 @@ impl Searchset {
     }
 }
 
-/// The address of a search with these parameters.
-pub fn link(base: &str, path: &str, used: &[(String, String)]) -> String {
+/// The address of a search at `url` with these parameters.
+pub fn link(url: &str, used: &[(String, String)]) -> String {
     if used.is_empty() {
-        return format!("{base}{path}");
+        return url.to_owned();
     }
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(used).finish();
-    format!("{base}{path}?{query}")
+    format!("{url}?{query}")
 }
 
 /// What `_summary` and `_elements` leave of a match, and `_summary` of what is included: `_elements` are those of what was

@@ -22,7 +22,12 @@ pub mod reindex;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use super::{Engine, Failure, page::Page, read::parsed, subscription::show::View};
+use super::{
+    Engine, Failure,
+    page::{self, Links, Listing, Page},
+    read::parsed,
+    subscription::show::View,
+};
 use crate::{
     access::Caller,
     fhir::{
@@ -79,9 +84,6 @@ struct From {
     backward: bool,
 }
 
-/// A page link's content: the parameters that were used, and where it goes on.
-type Link = Page<Vec<(String, String)>, From>;
-
 /// Whether a search is understood, and permitted.
 pub fn check(engine: &Engine, caller: &Caller, place: &Place, pairs: &[(String, String)]) -> Result<(), Failure> {
     let query = parsed_query(engine, place, pairs, Handling::Lenient)?;
@@ -96,39 +98,67 @@ pub async fn search(
     pairs: &[(String, String)],
     handling: Handling,
 ) -> Result<String, Failure> {
-    let listing = format!("search {}", place.path());
-    let token = pairs.iter().find(|(name, _)| name == super::page::PARAMETER).map(|(_, token)| token);
-    let (pairs, from, here) = match token {
+    let path = place.path();
+    let listing = Listing::new(engine, caller, &format!("search {path}"));
+    let token = pairs.iter().find(|(name, _)| name == page::PARAMETER).map(|(_, token)| token);
+    let (pairs, from, kept) = match token {
         Some(token) => {
-            let page = Link::of_token(engine, caller, &listing, token)?;
-            (page.parameters, page.cursor, Some(token.as_str()))
+            let Page { parameters, kept, cursor } = listing.page(token).await?;
+            (parameters, cursor, kept)
         }
         None => (pairs.to_vec(), From::default(), None),
     };
     let query = parsed_query(engine, place, &pairs, handling)?;
     let leave = Leave::take(caller, &query)?;
     let results = run(engine, caller, &leave, &query, &from).await?;
-    let link = |from: From| -> Result<String, Failure> {
-        let page = Link { parameters: query.used.clone(), cursor: from };
-        Ok(format!("{}{}?_page={}", engine.base, place.path(), page.token(engine, caller, &listing)?))
-    };
-    let first = bundle::link(&engine.base, &place.path(), &query.used);
-    let own = here.map_or_else(|| first.clone(), |token| format!("{}{}?_page={token}", engine.base, place.path()));
-    let mut links = vec![("self", own)];
+    let mut told = Told { base: format!("{}{path}", engine.base), links: Vec::new() };
+    let first = bundle::link(&told.base, &query.used);
+    match token {
+        Some(token) => told.paged("self", token),
+        None => told.links.push(("self", first.clone())),
+    }
     if !results.only_total {
-        links.push(("first", first));
-        let cursor = |found: Option<&Found>| found.map(|found| found.cursor(&query.sort));
-        if results.has_previous {
-            links.push(("previous", link(From { cursor: cursor(results.matches.first()), backward: true })?));
+        let mut links = Links { listing: &listing, parameters: query.used.as_slice(), kept };
+        let others = elsewhere(&query, &results);
+        // Whoever follows it may not be able to send so long an address.
+        if first.len() <= told.base.len() + page::LONGEST {
+            told.links.push(("first", first));
+        } else if !others.is_empty() {
+            told.paged("first", &links.token(&From::default()).await?);
         }
-        if results.has_next {
-            links.push(("next", link(From { cursor: cursor(results.matches.last()), backward: false })?));
-        }
-        if results.has_previous || results.has_next {
-            links.push(("last", link(From { cursor: None, backward: true })?));
+        for (relation, from) in others {
+            told.paged(relation, &links.token(&from).await?);
         }
     }
-    finish(engine, &leave, &query, results, &links).await
+    finish(engine, &leave, &query, results, &told.links).await
+}
+
+/// The links that an answer tells.
+struct Told {
+    base: String,
+    links: Vec<(&'static str, String)>,
+}
+
+impl Told {
+    fn paged(&mut self, relation: &'static str, token: &str) {
+        self.links.push((relation, format!("{}?{}={token}", self.base, page::PARAMETER)));
+    }
+}
+
+/// The other pages, as far as there are any.
+fn elsewhere(query: &Query, results: &Results) -> Vec<(&'static str, From)> {
+    let cursor = |found: Option<&Found>| found.map(|found| found.cursor(&query.sort));
+    let mut pages = Vec::new();
+    if results.has_previous {
+        pages.push(("previous", From { cursor: cursor(results.matches.first()), backward: true }));
+    }
+    if results.has_next {
+        pages.push(("next", From { cursor: cursor(results.matches.last()), backward: false }));
+    }
+    if results.has_previous || results.has_next {
+        pages.push(("last", From { cursor: None, backward: true }));
+    }
+    pages
 }
 
 fn parsed_query(

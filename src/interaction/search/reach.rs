@@ -6,7 +6,7 @@ use crate::{
     access::{Act, Caller, Permit, authorize},
     fhir::{
         compartment,
-        search::{Filter, Query, patient_compartment},
+        search::{Query, patient_compartment},
         types,
     },
     interaction::Failure,
@@ -40,10 +40,8 @@ impl Leave {
                 Err(refusal) => return Err(refusal.into()),
             }
         }
-        let mut touched = BTreeSet::new();
-        query.filters.iter().for_each(|filter| touch(filter, &mut touched));
         let mut withheld = BTreeSet::new();
-        for kind in touched {
+        for kind in query.touched() {
             if permits.contains_key(kind) {
                 continue;
             }
@@ -97,31 +95,5 @@ fn reach(any: &Permit, permits: &BTreeMap<String, Permit>) -> Reach {
         visible: any.visible().clone(),
         types: permits.iter().map(limit).collect(),
         patients: patient_compartment(),
-    }
-}
-
-fn touch<'f>(filter: &'f Filter, touched: &mut BTreeSet<&'f str>) {
-    match filter {
-        Filter::Chain(chain) => {
-            for target in &chain.targets {
-                touched.insert(&target.type_name);
-                target.filters.iter().for_each(|filter| touch(filter, touched));
-            }
-        }
-        Filter::Has(has) => {
-            touched.insert(&has.type_name);
-            has.filters.iter().for_each(|filter| touch(filter, touched));
-        }
-        Filter::Either(filters) => filters.iter().for_each(|filter| touch(filter, touched)),
-        Filter::List(_) => drop(touched.insert("List")),
-        Filter::Ids(_)
-        | Filter::Updated(_)
-        | Filter::Any(_)
-        | Filter::None(_)
-        | Filter::Composite(_)
-        | Filter::Text(_)
-        | Filter::Content(_)
-        | Filter::Compartment(_)
-        | Filter::Nothing => {}
     }
 }

@@ -15,6 +15,7 @@ mod apply;
 mod deliver;
 mod reason;
 mod recover;
+mod references;
 mod resolve;
 mod send;
 mod stage;
@@ -237,7 +238,9 @@ async fn look_first(tx: &mut Tx, engine: &Engine, planned: &[Planned]) -> Result
             Op::Delete { kind, id, .. } => (kind.as_str(), id),
         };
         if store::resource::current(tx.conn(), plan.permit.visible(), kind, id).await?.is_none() {
-            resolve(tx, engine, std::slice::from_ref(plan), engine.now()).await?;
+            // Its conditional references may lead to what the others make.
+            let alone = Planned { lookups: BTreeMap::new(), ..plan.clone() };
+            resolve(tx, engine, &[alone], engine.now()).await?;
         }
     }
     Ok(())

@@ -4,7 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use time::OffsetDateTime;
 
-use super::{Expected, Fate, Op, Planned, Written};
+use super::{
+    Expected, Fate, Op, Planned, Written,
+    references::{self, Touched},
+};
 use crate::{
     access::Permit,
     config::UpdateCreate,
@@ -48,13 +51,12 @@ pub async fn resolve(
     now: OffsetDateTime,
 ) -> Result<Resolved, Failure> {
     // Deletes come first (http.html#trules): no condition finds what goes in the same request.
-    let deleted: HashSet<(&str, &str)> = planned
-        .iter()
-        .filter_map(|plan| match &plan.op {
-            Op::Delete { kind, id, .. } => Some((kind.as_str(), id.as_str())),
-            _ => None,
-        })
-        .collect();
+    let mut deleted: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for plan in planned {
+        if let Op::Delete { kind, id, .. } = &plan.op {
+            deleted.entry(kind).or_default().insert(id);
+        }
+    }
     let mut targets = Vec::with_capacity(planned.len());
     for plan in planned {
         let target =
@@ -62,11 +64,19 @@ pub async fn resolve(
         targets.push(target);
     }
     check_identities(planned, &targets)?;
+    let mut contents = contents(engine, planned, &targets)?;
+    if planned.iter().any(|plan| !plan.lookups.is_empty()) {
+        let found = {
+            let touched = touched(planned, &targets, &contents);
+            references::resolve(tx, engine, planned, &touched, now).await?
+        };
+        for content in contents.iter_mut().flatten() {
+            *content = content.edited(reference::replacements(content, &found), &engine.limits())?;
+        }
+    }
     let mut resolved = Resolved::default();
-    let mut full_urls = full_urls(planned, &targets);
-    conditional_references(tx, engine, planned, &mut full_urls).await?;
-    for (plan, target) in planned.iter().zip(targets) {
-        let written = finish(engine, plan, target, &full_urls, now, &mut resolved)
+    for ((plan, target), content) in planned.iter().zip(targets).zip(contents) {
+        let written = finish(engine, plan, target, content, now, &mut resolved)
             .map_err(|failure| located(failure, plan.at.as_deref()))?;
         resolved.written.push(written);
     }
@@ -95,7 +105,7 @@ async fn target(
     tx: &mut Tx,
     engine: &Engine,
     plan: &Planned,
-    deleted: &HashSet<(&str, &str)>,
+    deleted: &HashMap<&str, HashSet<&str>>,
 ) -> Result<Target, Failure> {
     match &plan.op {
         Op::Create { condition, only_new, .. } => created(tx, engine, condition.as_deref(), *only_new, deleted).await,
@@ -110,11 +120,12 @@ async fn created(
     engine: &Engine,
     condition: Option<&Condition>,
     only_new: bool,
-    deleted: &HashSet<(&str, &str)>,
+    deleted: &HashMap<&str, HashSet<&str>>,
 ) -> Result<Target, Failure> {
     if let Some(condition) = condition {
-        let mut found = condition.matches(tx.conn(), engine).await?;
-        found.retain(|row| !deleted.contains(&(row.r#type.as_str(), row.id.as_str())));
+        let none = HashSet::new();
+        let goes = deleted.get(condition.kind()).unwrap_or(&none);
+        let mut found = condition.matches(tx.conn(), engine, goes).await?;
         match (found.pop(), found.is_empty()) {
             (Some(_), true) if only_new => return Err(Failure::Overtaken),
             (Some(row), true) => return Ok(Target::Found { row }),
@@ -288,37 +299,40 @@ fn full_urls(planned: &[Planned], targets: &[Target]) -> HashMap<String, String>
     planned.iter().zip(targets).filter_map(of).collect()
 }
 
-/// Conditional references (`Patient?identifier=…`) of a transaction: exactly one match replaces them, anything else
-/// fails the whole (http.html#trules).
-async fn conditional_references(
-    tx: &mut Tx,
-    engine: &Engine,
-    planned: &[Planned],
-    targets: &mut HashMap<String, String>,
-) -> Result<(), Failure> {
-    for plan in planned {
-        for (text, condition) in &plan.lookups {
-            if targets.contains_key(text) {
-                continue;
-            }
-            let matches = condition.matches(tx.conn(), engine).await?;
-            let [row] = matches.as_slice() else {
-                let many = if matches.is_empty() { "no resource" } else { "several resources, not one" };
-                let code = if matches.is_empty() { IssueType::NotFound } else { IssueType::MultipleMatches };
-                let told = format!("the reference {text} matches {many}");
-                return Err(located(Failure::precondition(code, told), plan.at.as_deref()));
-            };
-            targets.insert(text.clone(), format!("{}/{}", row.r#type, row.id));
-        }
-    }
-    Ok(())
+/// What each planned write will store, with the references to other entries in their final form.
+fn contents(engine: &Engine, planned: &[Planned], targets: &[Target]) -> Result<Vec<Option<Resource>>, Failure> {
+    let full_urls = full_urls(planned, targets);
+    let of = |(plan, target): (&Planned, &Target)| match (plan.op.resource(), target) {
+        (Some(resource), Target::New { .. } | Target::Next { .. }) => rewritten(engine, plan, resource, &full_urls)
+            .map(Some)
+            .map_err(|failure| located(failure, plan.at.as_deref())),
+        _ => Ok(None),
+    };
+    planned.iter().zip(targets).map(of).collect()
+}
+
+fn touched<'a>(planned: &'a [Planned], targets: &'a [Target], contents: &'a [Option<Resource>]) -> Vec<Touched<'a>> {
+    let of = |((plan, target), content): ((&'a Planned, &'a Target), &'a Option<Resource>)| {
+        let id = match target {
+            Target::New { id } => id,
+            Target::Next { row, .. } => &row.id,
+            Target::Found { .. } | Target::Nothing => return None,
+        };
+        let kind = match &plan.op {
+            Op::Create { resource, .. } | Op::Update { resource, .. } => resource.type_name(),
+            Op::Delete { kind, .. } => kind,
+            Op::Nothing => return None,
+        };
+        Some(Touched { plan, kind, id, content: content.as_ref() })
+    };
+    planned.iter().zip(targets).zip(contents).filter_map(of).collect()
 }
 
 fn finish(
     engine: &Engine,
     plan: &Planned,
     target: Target,
-    full_urls: &HashMap<String, String>,
+    content: Option<Resource>,
     now: OffsetDateTime,
     resolved: &mut Resolved,
 ) -> Result<Written, Failure> {
@@ -348,17 +362,12 @@ fn finish(
         body: None,
         before,
     };
-    let resource = match &plan.op {
-        Op::Delete { kind, .. } => {
-            change.kind.clone_from(kind);
-            resolved.changes.push(change);
-            return Ok(Written { fate: Fate::Deleted, stored: None, tenant, advice: Vec::new() });
-        }
-        // It has no target.
-        Op::Nothing => return Err(Failure::Internal),
-        Op::Create { resource, .. } | Op::Update { resource, .. } => resource,
-    };
-    let after = rewritten(engine, plan, resource, full_urls)?;
+    if let Op::Delete { kind, .. } = &plan.op {
+        change.kind.clone_from(kind);
+        resolved.changes.push(change);
+        return Ok(Written { fate: Fate::Deleted, stored: None, tenant, advice: Vec::new() });
+    }
+    let after = content.ok_or(Failure::Internal)?;
     if !plan.permit.may_write(&after, &change.id, &engine.base) {
         return Err(outside_compartment());
     }

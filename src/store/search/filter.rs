@@ -90,6 +90,9 @@ fn push_filter(sql: &mut Statement, place: Place<'_>, filter: &Filter) {
         Filter::Ids(ids) => {
             sql.push(r).push(".id = any(").bind(ids.clone()).push(")");
         }
+        Filter::OtherThan(ids) => {
+            sql.push(r).push(".id <> all(").bind(ids.clone()).push(")");
+        }
         Filter::Updated(comparisons) => {
             push_either(sql, comparisons, |sql, comparison| push_updated(sql, r, comparison));
         }
