@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub use load::{Error, Flag, Sources, load};
 pub use oauth::Oauth;
-pub use registry::Registry;
+pub use registry::{ConfiguredClient, Registry};
 
 use crate::secret::Secret;
 use crate::telemetry::Format;

@@ -1,10 +1,11 @@
 //! `[registry]`
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::check::{Checked, longer_than_zero};
+use super::check::{Checked, demand, longer_than_zero};
 
 /// Registered clients, and where their keys may be fetched from.
 #[derive(Clone, Debug, Deserialize)]
@@ -21,11 +22,60 @@ pub struct Registry {
     pub fetch_timeout: Duration,
     /// Whether an assertion must be meant for this server alone.
     pub strict_assertion_audience: bool,
+    /// Whether clients may register themselves.
+    pub dynamic: bool,
+    /// The widest scope of an app that registered itself.
+    pub dynamic_scope: String,
+    /// Clients that are registered by this file.
+    pub clients: Vec<ConfiguredClient>,
+}
+
+/// A client that is registered by the configuration file. Secrets are named by files only: lists are printed unmasked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfiguredClient {
+    /// What the client sends as `client_id`.
+    pub id: String,
+    /// What it is: `app`, `poc` or `service`.
+    pub role: String,
+    /// What people see; its id if not given.
+    pub name: Option<String>,
+    /// The organisation of a PoC.
+    #[serde(default)]
+    pub tenant: i64,
+    /// How it proves who it is; as is usual for its role if not given.
+    pub auth: Option<String>,
+    /// A file with its secret, for `client_secret_basic`.
+    pub secret_file: Option<PathBuf>,
+    /// A file with its public keys, for `private_key_jwt`.
+    pub jwks_file: Option<PathBuf>,
+    /// Where it publishes them instead.
+    pub jwks_uri: Option<String>,
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    #[serde(default)]
+    pub launch_urls: Vec<String>,
+    /// The widest scope it may be granted; what is usual for its role if not given.
+    pub scope: Option<String>,
+    /// Those of its redirect URIs if not given.
+    pub origins: Option<Vec<String>>,
+    #[serde(default)]
+    pub frame_ancestors: Vec<String>,
+    #[serde(default)]
+    pub post_logout_redirect_uris: Vec<String>,
+    pub backchannel_logout_uri: Option<String>,
+    #[serde(default)]
+    pub may_introspect: bool,
 }
 
 impl Registry {
     /// What one key alone cannot express.
     pub(super) fn check(&self) -> Checked {
-        longer_than_zero(&[("registry.fetch_timeout", self.fetch_timeout)])
+        longer_than_zero(&[("registry.fetch_timeout", self.fetch_timeout)])?;
+        for (at, client) in self.clients.iter().enumerate() {
+            let twice = self.clients[..at].iter().any(|earlier| earlier.id == client.id);
+            demand(!twice, "registry.clients", format!("{:?} is given twice", client.id))?;
+        }
+        Ok(())
     }
 }

@@ -6,6 +6,7 @@
 //! | good, and the browser's user is signed in and owns the launch | 303 to the app with `code` and `state` |
 //! | good otherwise | 200, the login form |
 //! | `client_id` unknown, `redirect_uri` missing or not registered, either of them repeated | 400, a page; no redirect |
+//! | anything else wrong, and the client registered itself | 400, a page; no redirect (see [`super::register`]) |
 //! | anything else wrong | 303 to the app with `error`, `error_description` and `state` |
 //! | `prompt=none` and nobody suitable is signed in | 303 with `login_required` |
 //!
@@ -38,7 +39,7 @@ use crate::smart::pkce;
 use crate::smart::scope::{self, Level, ScopeSet};
 use crate::store;
 use crate::store::audit::Entry;
-use crate::store::client::{Client, Role};
+use crate::store::client::{Client, Role, Source};
 use crate::store::context::ContextRow;
 
 /// Why an authorization is refused, once it is known where to say so.
@@ -175,7 +176,12 @@ async fn begin(state: &OauthState, visitor: &Visitor, parameters: &Parameters) -
     };
     match proceed(state, visitor, parameters, &recipient).await {
         Ok(response) => response,
-        Err(refusal) => refuse(state, visitor, &recipient, &refusal, None).await,
+        Err(refusal) => {
+            let answer = refuse(state, visitor, &recipient, &refusal, None).await;
+            // No person has done anything yet, and nobody vetted this address: see `register`.
+            let unvetted = recipient.client.source == Source::Dynamic;
+            if unvetted { page::problem(visitor.language, Problem::Refused) } else { answer }
+        }
     }
 }
 

@@ -22,10 +22,18 @@ pub fn routes() -> Router<OauthState> {
 
 /// The SMART document.
 async fn smart(State(state): State<OauthState>) -> Json<Value> {
-    Json(discovery::smart_configuration(state.public_url()))
+    Json(with_registration(&state, discovery::smart_configuration(state.public_url())))
 }
 
 /// The OpenID Connect document.
 async fn openid(State(state): State<OauthState>) -> Json<Value> {
-    Json(discovery::openid_configuration(state.public_url()))
+    Json(with_registration(&state, discovery::openid_configuration(state.public_url())))
+}
+
+/// Names the registration endpoint where there is one.
+fn with_registration(state: &OauthState, mut document: Value) -> Value {
+    if state.engine.config.registry.dynamic {
+        document["registration_endpoint"] = format!("{}/register", state.public_url()).into();
+    }
+    document
 }

@@ -20,6 +20,7 @@ use super::approval::{self, SignedIn};
 use super::authorize::{AuthorizationRequest, Recipient, Refusal, find_client, refuse};
 use super::form::Parameters;
 use super::page::{self, Again, Login, Problem};
+use super::register::shown_name;
 use super::visitor::{Visitor, record};
 use super::{OauthState, cookie};
 use crate::id::{random_token, token_digest};
@@ -51,7 +52,7 @@ pub async fn ask(
     tx.commit().await?;
     let form = Login {
         language: visitor.language,
-        client: &client.name,
+        client: &shown_name(client, &request.redirect_uri),
         redirect_uri: &request.redirect_uri,
         request: &token,
         name: "",
@@ -229,7 +230,7 @@ async fn finish(
 fn show_again(state: &OauthState, visitor: &Visitor, submitted: &Submitted, again: Again) -> Response {
     let mut response = page::login(&Login {
         language: visitor.language,
-        client: &submitted.recipient.client.name,
+        client: &shown_name(&submitted.recipient.client, &submitted.request.redirect_uri),
         redirect_uri: &submitted.request.redirect_uri,
         request: &submitted.token,
         name: &submitted.name,

@@ -10,6 +10,7 @@
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
 //! | `GET`, `POST /userinfo` | [`userinfo`] |
+//! | `POST /register` | [`register`] |
 //!
 //! It meets `$set-context` only in the database: `/authorize` reads the context that a launchID names.
 
@@ -18,6 +19,7 @@ mod authorize;
 mod bearer;
 mod client_auth;
 mod client_keys;
+pub mod configured;
 mod cookie;
 mod discovery;
 mod error;
@@ -27,6 +29,7 @@ mod jwks;
 mod login;
 mod page;
 mod password;
+mod register;
 mod revoke;
 mod sweep;
 mod text;
@@ -99,6 +102,9 @@ pub fn router(state: OauthState) -> Router {
         .merge(revoke::routes())
         .merge(userinfo::routes())
         .layer(cors::registered_origins(state.engine.pool.clone()));
+    // Not there at all unless the operator wants it.
+    let for_clients =
+        if state.engine.config.registry.dynamic { for_clients.merge(register::routes()) } else { for_clients };
     let for_people = Router::new().merge(authorize::routes()).merge(login::routes()).merge(page::routes());
     readable_by_anyone
         .merge(for_clients)

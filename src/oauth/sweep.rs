@@ -1,4 +1,4 @@
-//! Removing what can never be used again: forms, sessions, attempts, assertions, grants with their codes and tokens.
+//! Removing what can never be used again: forms, sessions, attempts, assertions, leave to register, keys of no client, grants with their codes and tokens.
 
 use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
@@ -15,6 +15,8 @@ pub async fn sweep(pool: &PgPool, now: OffsetDateTime) -> store::Result<usize> {
     store::login::sweep(&mut tx, now).await?;
     store::attempt::sweep(&mut tx, now).await?;
     store::assertion::sweep(&mut tx, now).await?;
+    store::initial_token::sweep(&mut tx, now).await?;
+    store::client_keys::forget_unused(&mut tx).await?;
     let grants = store::grant::sweep(&mut tx, now - KEEP_GRANTS).await?;
     tx.commit().await?;
     Ok(usize::try_from(grants).unwrap_or(usize::MAX))

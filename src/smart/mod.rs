@@ -7,4 +7,5 @@ pub mod discovery;
 pub mod jwks;
 pub mod launch;
 pub mod pkce;
+pub mod registration;
 pub mod scope;

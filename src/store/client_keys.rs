@@ -15,7 +15,8 @@ const FAIL: &str = "insert into client_keys (jwks_uri, failed_at, failure) value
   on conflict (jwks_uri) do update set failed_at = $2, failure = $3";
 const FORCE: &str = "update client_keys set forced_at = $2
   where jwks_uri = $1 and (forced_at is null or forced_at <= $3)";
-const FORGET: &str =
+const FORGET: &str = "delete from client_keys where jwks_uri = $1";
+const FORGET_UNUSED: &str =
     "delete from client_keys k where not exists (select 1 from client c where c.jwks_uri = k.jwks_uri)";
 
 /// What is known of a key set.
@@ -63,8 +64,14 @@ pub async fn force(conn: &mut PgConnection, jwks_uri: &str, now: OffsetDateTime,
     Ok(done.rows_affected() == 1)
 }
 
+/// Forgets what was fetched from this address: the next assertion has it fetched anew.
+pub async fn forget(tx: &mut Tx, jwks_uri: &str) -> Result<()> {
+    sqlx::query(FORGET).bind(jwks_uri).execute(tx.conn()).await?;
+    Ok(())
+}
+
 /// Removes the key sets that no client names any more.
 pub async fn forget_unused(tx: &mut Tx) -> Result<()> {
-    sqlx::query(FORGET).execute(tx.conn()).await?;
+    sqlx::query(FORGET_UNUSED).execute(tx.conn()).await?;
     Ok(())
 }

@@ -15,6 +15,7 @@ pub mod flow;
 pub mod grant;
 pub mod history;
 pub mod idempotency;
+pub mod initial_token;
 pub mod intent;
 pub mod key;
 pub mod login;

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::support::db::{TestDb, db};
 
-const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-fn sofa(arguments: &[&str]) -> Command {
+pub fn sofa(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sofa"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SOFA__") {
@@ -21,22 +21,22 @@ fn sofa(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(command: &mut Command, input: &str) -> Output {
+pub fn run(command: &mut Command, input: &str) -> Output {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }
 
-fn with(db: &TestDb, arguments: &[&str], input: &str) -> Output {
+pub fn with(db: &TestDb, arguments: &[&str], input: &str) -> Output {
     run(sofa(arguments).env("DATABASE_URL", &db.url).env("SOFA__SECURITY__MASTER_KEY", KEY), input)
 }
 
-fn out(output: &Output) -> String {
+pub fn out(output: &Output) -> String {
     assert!(output.status.success(), "{}", err(output));
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 

@@ -7,6 +7,7 @@ mod callers;
 mod capability;
 mod clear_context;
 mod cli;
+mod clients;
 mod comparisons;
 #[expect(clippy::needless_pass_by_value, reason = "JSON written where it is used")]
 mod conditional;
@@ -31,6 +32,7 @@ mod patch;
 mod plans;
 mod profiles;
 mod refusals;
+mod registry;
 mod reindex;
 mod replicas;
 mod rows;

@@ -18,6 +18,8 @@ pub enum Problem {
     RedirectUri,
     /// A parameter that says where to answer is there more than once, or the body is not a form.
     Malformed,
+    /// The request is refused, and nobody vetted where the app would be told so.
+    Refused,
     /// The form is too old, was sent already, or was shown to another browser.
     FormGone,
     /// The server cannot do it now.
@@ -59,6 +61,7 @@ pub fn problem(language: Language, problem: Problem) -> Response {
         Problem::UnknownClient => (StatusCode::BAD_REQUEST, t.unknown_client),
         Problem::RedirectUri => (StatusCode::BAD_REQUEST, t.redirect_uri),
         Problem::Malformed => (StatusCode::BAD_REQUEST, t.malformed),
+        Problem::Refused => (StatusCode::BAD_REQUEST, t.refused),
         Problem::FormGone => (StatusCode::BAD_REQUEST, t.form_gone),
         Problem::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, t.unavailable),
     };

@@ -20,6 +20,7 @@ pub const TEXTS: Texts = Texts {
         unknown_client: "The app is not known to this server.",
         redirect_uri: "The address to which the app wants to return is not registered for it.",
         malformed: "The request of the app is malformed.",
+        refused: "What the app asks for cannot be given.",
         form_gone: "This page is no longer valid.",
         unavailable: "The server cannot do this at the moment.",
         start_again: "Go back and start the app again. If it happens again, tell the people who support it.",

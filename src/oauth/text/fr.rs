@@ -20,6 +20,7 @@ pub const TEXTS: Texts = Texts {
         unknown_client: "Ce serveur ne connaît pas l’application.",
         redirect_uri: "L’adresse de retour demandée n’est pas enregistrée pour cette application.",
         malformed: "La demande de l’application est mal formée.",
+        refused: "Ce que l’application demande ne peut pas être accordé.",
         form_gone: "Cette page n’est plus valide.",
         unavailable: "Le serveur ne peut pas le faire en ce moment.",
         start_again: "Revenez en arrière et relancez l’application. Si cela se reproduit, prévenez son service de soutien.",

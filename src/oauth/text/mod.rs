@@ -32,6 +32,7 @@ pub struct Problem {
     pub unknown_client: &'static str,
     pub redirect_uri: &'static str,
     pub malformed: &'static str,
+    pub refused: &'static str,
     pub form_gone: &'static str,
     pub unavailable: &'static str,
     pub start_again: &'static str,

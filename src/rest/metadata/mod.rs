@@ -28,7 +28,7 @@ use super::{
     unchanged::unless_changed,
 };
 use crate::{
-    config::UpdateCreate,
+    config::{Config, UpdateCreate},
     fhir::{definition::types::R4, instant, types},
     interaction::Engine,
     subscription::topic,
@@ -123,7 +123,7 @@ fn capabilities(engine: &Engine) -> Value {
 }
 
 fn rest(engine: &Engine, claims: &[Claim]) -> Value {
-    let mut rest = json!({"mode": "server", "security": security(&engine.config.server.public_url)});
+    let mut rest = json!({"mode": "server", "security": security(&engine.config)});
     let including = search::reverse_includes(&engine.parameters);
     rest["resource"] = types::resource_types().map(|kind| resource(engine, kind, claims, &including)).collect();
     let interactions = all(claims, |claim| match claim {
@@ -147,9 +147,10 @@ fn rest(engine: &Engine, claims: &[Claim]) -> Value {
     rest
 }
 
-fn security(public: &str) -> Value {
+fn security(config: &Config) -> Value {
+    let public = &config.server.public_url;
     let endpoint = |name: &str, path: &str| json!({"url": name, "valueUri": format!("{public}{path}")});
-    let oauth = json!({
+    let mut oauth = json!({
         "url": "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris",
         "extension": [
             endpoint("authorize", "/authorize"),
@@ -158,6 +159,11 @@ fn security(public: &str) -> Value {
             endpoint("revoke", "/revoke"),
         ],
     });
+    if config.registry.dynamic
+        && let Some(endpoints) = oauth["extension"].as_array_mut()
+    {
+        endpoints.push(endpoint("register", "/register"));
+    }
     let service = json!({
         "coding": [{
             "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",

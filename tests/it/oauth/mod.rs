@@ -5,6 +5,7 @@ mod authorize;
 mod client_keys;
 mod discovery;
 mod login;
+mod register;
 mod token;
 
 use std::collections::BTreeMap;

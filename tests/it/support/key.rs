@@ -16,6 +16,8 @@ pub struct Key {
     signing: EncodingKey,
     algorithm: Algorithm,
     pub kid: String,
+    /// The private key as PKCS#8 PEM.
+    pub pem: String,
     /// The public half, as a JWK set.
     pub jwks: Value,
 }
@@ -46,7 +48,7 @@ impl Key {
         let mut jwk = serde_json::to_value(jwk).expect("a JWK");
         jwk["kid"] = json!(kid);
         jwk["alg"] = json!(algorithm);
-        Self { signing, algorithm, kid: kid.to_owned(), jwks: json!({"keys": [jwk]}) }
+        Self { signing, algorithm, kid: kid.to_owned(), pem, jwks: json!({"keys": [jwk]}) }
     }
 
     /// The public half.
