@@ -201,6 +201,12 @@ pub enum Lookup {
         parameter: i32,
         comparison: Comparison<i64>,
     },
+    /// One value that all of these hold of: what several conditions on a parameter come to that has one value at most
+    /// ([`Parameter::is_single`](super::Parameter::is_single)).
+    Span {
+        parameter: i32,
+        comparisons: Vec<Comparison<i64>>,
+    },
     /// `low` and `high` are decimal texts.
     Quantity {
         parameter: i32,
@@ -222,6 +228,7 @@ impl Lookup {
             Self::Tokens(digests) => digests.len(),
             Self::Above { uris, .. } => uris.len(),
             Self::References { targets, .. } => targets.len(),
+            Self::Span { comparisons, .. } => comparisons.len(),
             Self::Begins { .. }
             | Self::Contains { .. }
             | Self::Exact { .. }
