@@ -270,8 +270,8 @@ fn push_comparison<T: PartialEq>(
     sql.push(")");
 }
 
-/// What lasts longer than this, in microseconds, stands in an index of its own (`search_time_long`): 32 days.
-const LONG: i64 = 2_764_800_000_000;
+/// What lasts longer than twice this, in microseconds, stands in an index of its own (`search_time_long`): 16 days.
+const LONG: i64 = 1_382_400_000_000;
 
 /// Between both ends of what is asked, if it has both: implied by the comparisons, and what the index can look for. A
 /// value that lasts long is found by its end, for it may begin long before.
@@ -279,10 +279,10 @@ fn push_between(sql: &mut Statement, s: &str, comparisons: &[Comparison<i64>]) {
     let from = comparisons.iter().filter(|one| matches!(one.prefix, Prefix::Gt | Prefix::Ge | Prefix::Sa));
     let to = comparisons.iter().filter(|one| matches!(one.prefix, Prefix::Lt | Prefix::Le | Prefix::Eb));
     let (Some(from), Some(to)) = (from.map(|one| one.low).max(), to.map(|one| one.high).min()) else { return };
-    sql.push(" and (").push(s).push(".low >= ").bind(from.saturating_sub(LONG));
+    sql.push(" and (").push(s).push(".low >= ").bind(from.saturating_sub(2 * LONG + 2));
     sql.push(" and ").push(s).push(".low <= ").bind(to);
     // As it stands in the definition of the index.
-    sql.push(&format!(" or {s}.low < {s}.high - {LONG} and {s}.high >= ")).bind(from).push(")");
+    sql.push(&format!(" or {s}.high / 2 - {s}.low / 2 > {LONG} and {s}.high >= ")).bind(from).push(")");
 }
 
 /// `_lastUpdated`: a point in time, kept to the microsecond, told to the millisecond.
