@@ -14,6 +14,7 @@ mod crash;
 mod delivery;
 mod demo;
 mod embedded;
+mod everything;
 mod examples;
 mod fhir_crud;
 mod fixtures;
