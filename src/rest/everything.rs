@@ -5,7 +5,7 @@
 //! | `$everything` | a searchset: the compartment, with what it refers to, in pages |
 //! | a parameter that it has not | 400 |
 //! | `$meta`, of the resource or of one of its versions | 200, that version's |
-//! | `$meta-add`, `$meta-delete` | 200; a new version, told to the PoC as an update |
+//! | `$meta-add`, `$meta-delete` | 200; a new version, told to the PoC as an update; without a body if it may not be read |
 //! | the resource is unknown, or not for this caller | 404 |
 
 use axum::{
@@ -21,6 +21,7 @@ use super::{
     error::RestError,
     extract::{Parameters, Path, Query},
     instance::if_match,
+    preference::Preference,
     reply,
 };
 use crate::{
@@ -157,6 +158,9 @@ async fn changed(
     let ask = Ask::Patch { kind, target: Target::Id(id), patch: Box::new(patch), if_match: if_match(headers)? };
     let written =
         settle::write(&state.engine, caller, Asked::alone(permit, ask), Verdict::of_settled_content()).await?;
+    if !written.is_shown {
+        return Ok(reply::written(&state.engine.base, written, &Preference::of(headers)));
+    }
     told(state, &written.stored.map(|stored| stored.body).unwrap_or_default())
 }
 

@@ -41,6 +41,7 @@ mod statements;
 mod subscription_engine;
 mod subscriptions;
 mod support;
+mod unseen;
 mod validate;
 mod validation;
 mod wall;
