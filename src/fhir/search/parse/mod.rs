@@ -65,7 +65,7 @@ pub enum Handling {
 }
 
 /// Parameters of the protocol, which select nothing and say nothing of the search.
-const OF_THE_PROTOCOL: [&str; 4] = ["_format", "_pretty", "_page", "_method"];
+pub const OF_THE_PROTOCOL: [&str; 4] = ["_format", "_pretty", "_page", "_method"];
 
 /// What one search may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
