@@ -58,6 +58,12 @@ pub fn version_id(text: &str) -> Option<i64> {
     text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }
 
+/// The version that an ETag such as `W/"3"` names, weak or strong (FHIR R4 http.html#concurrency).
+pub fn version_of_tag(tag: &str) -> Option<i64> {
+    let tag = tag.trim();
+    version_id(tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?)
+}
+
 /// What `_summary` and `_elements` of a read leave of a version (FHIR R4 http.html#read).
 pub fn part(engine: &Engine, mut stored: Stored, query: &[(String, String)]) -> Result<Stored, Failure> {
     let mut summary = None;

@@ -183,6 +183,31 @@ async fn a_precondition_of_an_entry_is_not_passed_over_either() {
 }
 
 #[tokio::test]
+async fn a_version_of_an_entry_that_is_none_or_another_one_stops_it() {
+    let (server, service) = service().await;
+    let id = service.post("Organization", &organization("1")).await.expect(201).id();
+    for one in entries(&id) {
+        for none in
+            ["1", "W/1", "\"x\"", "*", "", "W/\"1\", W/\"2\"", "W/W/\"1\"", "w/\"1\"", "\"+1\"", "\"01\"", "\"\"1\"\""]
+        {
+            fails(&service, &one, &json!({"ifMatch": none}), 400, "ifMatch").await;
+        }
+        for other in ["W/\"2\"", "\"0\"", "W/\"-1\""] {
+            fails(&service, &one, &json!({"ifMatch": other}), 412, "").await;
+        }
+    }
+    assert_eq!(server.count("select count(*) from resource").await, 1);
+    assert_eq!(server.count("select count(*) from resource_history").await, 0);
+    for (tags, status) in
+        [("W/\"1\"", "304"), ("\"2\", \"1\"", "304"), ("*", "304"), ("1", "200"), ("W/W/\"1\"", "200")]
+    {
+        let mut one = entry("", "GET", &format!("Organization/{id}"), None);
+        one["request"]["ifNoneMatch"] = json!(tags);
+        assert_eq!(alone(&service, &one).await.0, status, "{tags}");
+    }
+}
+
+#[tokio::test]
 async fn a_history_that_cannot_be_told_fails_its_transaction() {
     let server = TestServer::start().await;
     let service = server.service("service").await;

@@ -18,6 +18,7 @@ use crate::{
     interaction::{
         Engine, Failure, Stored,
         condition::Condition,
+        read::version_of_tag,
         search::Place,
         settle::{Ask, Asked, Target},
         update,
@@ -51,10 +52,9 @@ impl Unless {
     pub fn holds(&self, stored: &Stored) -> bool {
         match (&self.version, self.since) {
             // As in RFC 9110 section 13.2.2, the tag decides where both are given.
-            (Some(tags), _) => tags
-                .split(',')
-                .map(str::trim)
-                .any(|tag| tag == "*" || tag.trim_start_matches("W/").trim_matches('"') == stored.version.to_string()),
+            (Some(tags), _) => {
+                tags.split(',').map(str::trim).any(|tag| tag == "*" || version_of_tag(tag) == Some(stored.version))
+            }
             (None, Some(since)) => stored.updated <= since,
             (None, None) => false,
         }
@@ -254,8 +254,7 @@ impl Line<'_> {
         let Some(tag) = text(self.request, "ifMatch", self.at)? else { return Ok(None) };
         let text = "ifMatch holds one version as an ETag, such as W/\"3\"";
         let place = || format!("{}.request.ifMatch", self.at);
-        let version = tag.trim_start_matches("W/").trim_matches('"').parse().ok();
-        version.map(Some).ok_or_else(|| fault(IssueType::Value, text, place()))
+        version_of_tag(&tag).map(Some).ok_or_else(|| fault(IssueType::Value, text, place()))
     }
 }
 
