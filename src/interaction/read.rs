@@ -69,6 +69,12 @@ pub fn may_see(engine: &Engine, caller: &Caller, stored: &Stored) -> bool {
     })
 }
 
+/// The version that an ETag such as `W/"3"` names, weak or strong (FHIR R4 http.html#concurrency).
+pub fn version_of_tag(tag: &str) -> Option<i64> {
+    let tag = tag.trim();
+    version_id(tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?)
+}
+
 /// What `_summary` and `_elements` of a read leave of a version (FHIR R4 http.html#read).
 pub fn part(engine: &Engine, mut stored: Stored, query: &[(String, String)]) -> Result<Stored, Failure> {
     let mut summary = None;
