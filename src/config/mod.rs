@@ -6,6 +6,7 @@
 mod check;
 mod load;
 mod oauth;
+mod registry;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 pub use load::{Error, Flag, Sources, load};
 pub use oauth::Oauth;
+pub use registry::Registry;
 
 use crate::secret::Secret;
 use crate::telemetry::Format;
@@ -50,6 +52,8 @@ pub struct Config {
     pub events: Events,
     /// `[oauth]`
     pub oauth: Oauth,
+    /// `[registry]`
+    pub registry: Registry,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.

@@ -7,6 +7,8 @@ pub mod assertion;
 pub mod attempt;
 pub mod audit;
 pub mod client;
+pub mod client_keys;
+pub mod client_secret;
 pub mod context;
 pub mod event;
 pub mod flow;
