@@ -5,16 +5,17 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Result, Tx};
+use crate::config::ConsentPolicy;
 pub use crate::smart::client::{AuthMethod, Role};
 use crate::smart::client::{Registration, is_loopback};
 
 const INSERT: &str = "insert into client (client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri,
-    redirect_uris, loopback_redirects, scope, origins, enabled, created_at, updated_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)";
+    redirect_uris, loopback_redirects, scope, origins, enabled, created_at, updated_at, consent)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15)";
 const FIND: &str = "select client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri, redirect_uris,
-    loopback_redirects, scope, origins, enabled from client where client_id = $1";
+    loopback_redirects, scope, origins, enabled, consent from client where client_id = $1";
 const LIST: &str = "select client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri, redirect_uris,
-    loopback_redirects, scope, origins, enabled from client order by client_id";
+    loopback_redirects, scope, origins, enabled, consent from client order by client_id";
 const SET_ENABLED: &str = "update client set enabled = $2, updated_at = $3 where client_id = $1";
 const ORIGIN_IS_KNOWN: &str = "select exists (select 1 from client where enabled and origins @> array[$1])
     or ($2 and exists (select 1 from client where enabled and loopback_redirects))";
@@ -48,11 +49,13 @@ pub struct Client {
     pub origins: Vec<String>,
     /// A disabled client gets no token, and its tokens have stopped working.
     pub enabled: bool,
+    /// Whether people are asked before it acts for them.
+    pub consent: ConsentPolicy,
 }
 
 impl Client {
     /// An enabled client with nothing in it yet, named by its id. It proves itself as is usual for its role: apps are
-    /// public, all others sign.
+    /// public, all others sign; and people are asked whether an app may act for them, while a PoC is their own system.
     pub fn new(client_id: impl Into<String>, role: Role) -> Self {
         let client_id = client_id.into();
         Self {
@@ -69,6 +72,7 @@ impl Client {
             scope: String::new(),
             origins: Vec::new(),
             enabled: true,
+            consent: if role == Role::App { ConsentPolicy::Once } else { ConsentPolicy::Never },
         }
     }
 
@@ -105,6 +109,7 @@ struct Row {
     scope: String,
     origins: Vec<String>,
     enabled: bool,
+    consent: String,
 }
 
 impl TryFrom<Row> for Client {
@@ -114,6 +119,7 @@ impl TryFrom<Row> for Client {
         Ok(Self {
             role: role(&row.role)?,
             auth_method: AuthMethod::parse(&row.auth_method).ok_or_else(|| unknown_word(&row.auth_method))?,
+            consent: ConsentPolicy::parse(&row.consent).ok_or_else(|| unknown_word(&row.consent))?,
             client_id: row.client_id,
             name: row.name,
             tenant: row.tenant,
@@ -155,6 +161,7 @@ pub async fn insert(tx: &mut Tx, client: &Client, now: OffsetDateTime) -> Result
         .bind(&client.origins)
         .bind(client.enabled)
         .bind(now)
+        .bind(client.consent.as_str())
         .execute(tx.conn())
         .await?;
     Ok(())

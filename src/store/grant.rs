@@ -1,5 +1,7 @@
 //! Grants, and the codes and refresh tokens that belong to them. Everything about a grant ends with its context.
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,11 +11,12 @@ use super::{Result, Tx};
 
 const INSERT: &str =
     "insert into grant_row (id, client_id, user_id, context_id, scope, session_digest, auth_time, nonce,
-    created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    created_at, expires_at, patient, encounter, asked, withheld)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 // One round trip on every request: the grant, and all it hangs on.
 const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.tenant, c.tenant) as tenant, g.scope,
     g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, g.context_id as context,
-    x.poc_client, x.patient, x.fhir_user as launched_by
+    x.poc_client, x.patient, x.fhir_user as launched_by, g.patient as picked_patient, g.encounter as picked_encounter
   from grant_row g
   join client c on c.client_id = g.client_id
   left join user_account u on u.id = g.user_id
@@ -67,6 +70,8 @@ pub struct LiveGrant {
     pub fhir_user: Option<String>,
     /// The launch context it lives and dies with.
     pub launch: Option<Launch>,
+    /// What the user picked, when the launch began at the app.
+    pub picked: Option<Picked>,
 }
 
 impl LiveGrant {
@@ -74,6 +79,15 @@ impl LiveGrant {
     pub fn context(&self) -> Option<Uuid> {
         self.launch.as_ref().map(|launch| launch.context)
     }
+}
+
+/// What a user picks when a launch begins at the app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picked {
+    /// Bare id of the Patient.
+    pub patient: String,
+    /// Bare id of the Encounter.
+    pub encounter: Option<String>,
 }
 
 /// Of a launch context, what every request of its apps needs.
@@ -102,6 +116,8 @@ struct LiveRow {
     poc_client: Option<String>,
     patient: Option<String>,
     launched_by: Option<String>,
+    picked_patient: Option<String>,
+    picked_encounter: Option<String>,
 }
 
 /// A grant as it is made.
@@ -121,6 +137,12 @@ pub struct NewGrant<'a> {
     pub nonce: Option<&'a str>,
     /// After this nothing can be done with it.
     pub expires_at: OffsetDateTime,
+    /// What the user picked, when the launch began at the app.
+    pub picked: Option<&'a Picked>,
+    /// What the client asked for, space-separated.
+    pub asked: &'a str,
+    /// Of that, each scope that is not granted, with the reason: a JSON object.
+    pub withheld: &'a Value,
 }
 
 /// What the token endpoint needs of a grant besides [`LiveGrant`].
@@ -170,6 +192,10 @@ pub async fn insert(tx: &mut Tx, grant: &NewGrant<'_>, now: OffsetDateTime) -> R
         .bind(grant.nonce)
         .bind(now)
         .bind(grant.expires_at)
+        .bind(grant.picked.map(|picked| &picked.patient))
+        .bind(grant.picked.and_then(|picked| picked.encounter.as_ref()))
+        .bind(grant.asked)
+        .bind(grant.withheld)
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -195,6 +221,7 @@ pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> 
         user_name: row.user_name,
         fhir_user: row.fhir_user,
         launch,
+        picked: row.picked_patient.map(|patient| Picked { patient, encounter: row.picked_encounter }),
     }))
 }
 

@@ -7,6 +7,7 @@ pub mod assertion;
 pub mod attempt;
 pub mod audit;
 pub mod client;
+pub mod consent;
 pub mod context;
 pub mod event;
 pub mod flow;

@@ -1,5 +1,7 @@
 //! The pages people see, one per file: plain HTML forms without script. Their words are in [`super::text`].
 
+mod consent;
+mod continue_as;
 mod headers;
 mod login;
 mod problem;
@@ -11,6 +13,8 @@ use axum::routing::get;
 
 use super::OauthState;
 
+pub use consent::{ConsentForm, Item, consent};
+pub use continue_as::{ContinueAs, continue_as};
 pub use login::{Again, Login, login};
 pub use problem::{Problem, problem};
 

@@ -2,6 +2,8 @@
 
 mod assertion;
 mod authorize;
+mod consent;
+mod continue_as;
 mod discovery;
 mod login;
 mod token;
@@ -20,7 +22,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use sofa::clock::{Clock, ManualClock};
-use sofa::config::Config;
+use sofa::config::{Config, ConsentPolicy};
 use sofa::id::{new_uuid, random_token, token_digest};
 use sofa::interaction::Engine;
 use sofa::oauth::{OauthState, router};
@@ -288,6 +290,7 @@ pub fn client(client_id: &str, role: Role, auth_method: AuthMethod) -> Client {
         redirect_uris: if role == Role::Service { Vec::new() } else { vec![REDIRECT.into()] },
         scope: EVERYTHING.into(),
         origins: vec!["https://app.example".into()],
+        consent: ConsentPolicy::Never,
         ..Client::new(client_id, role)
     }
 }
