@@ -10,7 +10,7 @@ alter table client alter column consent drop default;
 delete from login_request;
 alter table login_request
     -- The page that was shown last: a form of any other page does not work.
-    add column step text not null check (step in ('sign-in', 'second-factor', 'continue', 'choose', 'consent')),
+    add column step text not null check (step in ('sign-in', 'second-factor', 'continue', 'choose', 'consent', 'manage')),
     -- Who has signed in for it; null before that.
     add column user_id uuid references user_account (id) on delete cascade,
     -- SHA-256 of the session cookie that person got: the next form must come with it.

@@ -229,9 +229,11 @@ async fn proceed(
     let prompt = read_prompt(parameters)?;
     let mut conn = state.engine.pool.acquire().await?;
     let request = read_request(state, &mut conn, parameters, recipient, prompt.consent).await?;
-    let signed_in = if prompt.always { None } else { find_signed_in(state, visitor, &mut conn, &prompt).await? };
     drop(conn);
-    if let Some(signed_in) = signed_in {
+    let signed_in = if prompt.always { None } else { flow::find_signed_in(state, visitor).await? };
+    let is_recent =
+        |signed_in: &SignedIn| prompt.max_age.is_none_or(|max_age| state.now() - signed_in.since <= max_age);
+    if let Some(signed_in) = signed_in.filter(is_recent) {
         let may = if prompt.never { May::OnlyAnswer } else { May::Ask };
         let mut flow = Flow::begin(request.clone(), recipient.clone(), signed_in);
         match flow::advance(state, visitor, &mut flow, may).await {
@@ -244,7 +246,7 @@ async fn proceed(
     if prompt.never {
         return Err(Refusal::LoginRequired);
     }
-    login::ask(state, visitor, &flow::Purpose::Authorize(request), Some(recipient)).await
+    Ok(login::ask(state, visitor, &flow::Purpose::Authorize(request), Some(recipient)).await?)
 }
 
 fn read_prompt(parameters: &Parameters) -> Result<Prompt, Refusal> {
@@ -252,22 +254,6 @@ fn read_prompt(parameters: &Parameters) -> Result<Prompt, Refusal> {
     let has = |wanted| words.split_ascii_whitespace().any(|word| word == wanted);
     let max_age = parameters.one("max_age")?.and_then(|seconds| seconds.parse().ok()).map(Duration::seconds);
     Ok(Prompt { never: has("none"), always: has("login") || has("select_account"), consent: has("consent"), max_age })
-}
-
-async fn find_signed_in(
-    state: &OauthState,
-    visitor: &Visitor,
-    conn: &mut PgConnection,
-    prompt: &Prompt,
-) -> Result<Option<SignedIn>, Refusal> {
-    let Some(session_digest) = visitor.cookies.session_digest() else { return Ok(None) };
-    let now = state.now();
-    let Some(session) = store::login::find_session(conn, &session_digest, now).await? else { return Ok(None) };
-    if prompt.max_age.is_some_and(|max_age| now - session.created_at > max_age) {
-        return Ok(None);
-    }
-    let user = store::user::find(conn, session.user_id).await?;
-    Ok(user.map(|user| SignedIn { user, session_digest, since: session.created_at }))
 }
 
 async fn read_request(

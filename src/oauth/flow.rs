@@ -6,6 +6,8 @@
 //! | "continue as …?" | the launch is nobody's yet, and the person did not sign in for it just now | [`super::continue_as`] |
 //! | consent | the client's policy, or the app, asks for it | [`super::consent`] |
 //!
+//! The page of granted access ([`super::manage`]) has a form of the same kind, and a sign-in of its own.
+//!
 //! A row of `login_request` is the only state: which page, who has signed in, what was said so far. A form works when its
 //! token, the browser's cookie, the page and, once somebody has signed in, the session cookie all fit that row; it moves
 //! the row on, or uses it up together with making the code, so of two posts of one form only one does anything. Tokens of
@@ -38,6 +40,8 @@ const FORM_LIFE: Duration = Duration::minutes(10);
 pub enum Purpose {
     /// To let an app in.
     Authorize(AuthorizationRequest),
+    /// To see what apps may do.
+    Manage,
 }
 
 /// What the person has said so far.
@@ -90,6 +94,11 @@ impl Flow {
 /// Where a form stands between the sign-in and its next page.
 pub const AFTER_SIGN_IN: Step = Step::Continue;
 
+/// The progress of a form whose person has said nothing.
+pub fn nothing_said() -> Value {
+    stored(&Progress::default())
+}
+
 /// The progress of a form whose person has signed in.
 pub fn after_sign_in() -> Value {
     stored(&Progress { present: true, ..Progress::default() })
@@ -105,7 +114,7 @@ pub async fn keep(
     visitor: &Visitor,
     purpose: &Purpose,
     stage: Stage<'_>,
-) -> Result<(String, Option<HeaderValue>), Refusal> {
+) -> store::Result<(String, Option<HeaderValue>)> {
     let token = random_token();
     let (browser_digest, new_cookie) = visitor.cookies.browser_or_new();
     let parameters = serde_json::to_value(purpose).map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -147,7 +156,7 @@ pub async fn recipient(state: &OauthState, request: &AuthorizationRequest) -> Re
 /// The request behind a form of a page that comes after the sign-in.
 pub async fn take(state: &OauthState, visitor: &Visitor, form: &Parameters, step: Step) -> Result<Flow, Problem> {
     let (token, purpose, waiting) = find(state, visitor, form, step).await?;
-    let Purpose::Authorize(request) = purpose;
+    let Purpose::Authorize(request) = purpose else { return Err(Problem::FormGone) };
     let signed_in = signed_in(state, visitor, &waiting).await?;
     Ok(Flow {
         form: Some((token, step)),
@@ -160,20 +169,20 @@ pub async fn take(state: &OauthState, visitor: &Visitor, form: &Parameters, step
 }
 
 /// Who signed in for a form, if that session lives and is still this browser's.
-async fn signed_in(state: &OauthState, visitor: &Visitor, waiting: &Waiting) -> Result<SignedIn, Problem> {
-    let session_digest =
-        waiting.session_digest.clone().filter(|kept| visitor.cookies.session_digest().as_ref() == Some(kept));
-    let session_digest = session_digest.ok_or(Problem::FormGone)?;
-    let found = async {
-        let mut conn = state.engine.pool.acquire().await?;
-        let Some(session) = store::login::find_session(&mut conn, &session_digest, state.now()).await? else {
-            return Ok(None);
-        };
-        let user = store::user::find(&mut conn, session.user_id).await?;
-        Ok(user.map(|user| (user, session.created_at)))
-    };
-    let (user, since) = found.await.map_err(|error| unavailable(&error))?.ok_or(Problem::FormGone)?;
-    Ok(SignedIn { user, session_digest, since })
+pub async fn signed_in(state: &OauthState, visitor: &Visitor, waiting: &Waiting) -> Result<SignedIn, Problem> {
+    let found = find_signed_in(state, visitor).await.map_err(|error| unavailable(&error))?;
+    let is_the_same = |found: &SignedIn| waiting.session_digest.as_ref() == Some(&found.session_digest);
+    found.filter(is_the_same).ok_or(Problem::FormGone)
+}
+
+/// Who is signed in with this browser.
+pub async fn find_signed_in(state: &OauthState, visitor: &Visitor) -> store::Result<Option<SignedIn>> {
+    let Some(session_digest) = visitor.cookies.session_digest() else { return Ok(None) };
+    let mut conn = state.engine.pool.acquire().await?;
+    let session = store::login::find_session(&mut conn, &session_digest, state.now()).await?;
+    let Some(session) = session else { return Ok(None) };
+    let user = store::user::find(&mut conn, session.user_id).await?;
+    Ok(user.map(|user| SignedIn { user, session_digest, since: session.created_at }))
 }
 
 fn unavailable(error: &store::Error) -> Problem {
@@ -247,8 +256,7 @@ async fn end(state: &OauthState, flow: &Flow) -> store::Result<bool> {
 /// Takes the form back to the sign-in; gives its token, or `None` when it was used meanwhile.
 pub async fn back_to_sign_in(state: &OauthState, flow: &Flow) -> store::Result<Option<String>> {
     let Some((token, step)) = &flow.form else { return Ok(None) };
-    let nothing_said = stored(&Progress::default());
-    let stage = Stage { step: Step::SignIn, signed_in: None, choice: &nothing_said };
+    let stage = Stage { step: Step::SignIn, signed_in: None, choice: &nothing_said() };
     let mut tx = store::begin(&state.engine.pool).await?;
     let moved = store::flow::move_on(&mut tx, &token_digest(token), *step, stage).await?;
     tx.commit().await?;

@@ -5,6 +5,7 @@
 //! | right name and password | session cookie, and the next page of [`super::flow`] or 303 to the app |
 //! | wrong name, wrong password, disabled account | 403, the form again, the same text and about the same time |
 //! | too many tries for the account or from the address | 429, the form again |
+//! | the same, to see what apps may do | session cookie, and 303 to that page |
 //! | cancelled | 303 to the app with `access_denied` |
 //! | form too old, sent before, or shown to another browser | 400, a page |
 
@@ -14,7 +15,6 @@ use axum::http::{HeaderValue, header::RETRY_AFTER};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
-use serde_json::json;
 
 use super::approval::SignedIn;
 use super::authorize::{AuthorizationRequest, Recipient, Refusal, refuse};
@@ -22,7 +22,7 @@ use super::flow::{self, Flow, Purpose};
 use super::form::Parameters;
 use super::page::{self, Again, Login, Problem};
 use super::visitor::{Visitor, record};
-use super::{OauthState, cookie};
+use super::{OauthState, cookie, manage};
 use crate::id::{random_token, token_digest};
 use crate::secret::Secret;
 use crate::store;
@@ -40,9 +40,8 @@ pub async fn ask(
     visitor: &Visitor,
     purpose: &Purpose,
     recipient: Option<&Recipient>,
-) -> Result<Response, Refusal> {
-    let nothing_said = json!({});
-    let stage = Stage { step: Step::SignIn, signed_in: None, choice: &nothing_said };
+) -> store::Result<Response> {
+    let stage = Stage { step: Step::SignIn, signed_in: None, choice: &flow::nothing_said() };
     let (token, new_cookie) = flow::keep(state, visitor, purpose, stage).await?;
     let mut response = form(visitor, recipient, &token, "", None);
     cookie::set(response.headers_mut(), new_cookie);
@@ -70,8 +69,8 @@ pub fn form(
 /// A form that came back, with what it is for.
 struct Submitted {
     token: String,
-    request: AuthorizationRequest,
-    recipient: Recipient,
+    /// The app that waits; none where the person wants to see what apps may do.
+    app: Option<(AuthorizationRequest, Recipient)>,
     name: String,
     password: Secret<String>,
     cancelled: bool,
@@ -109,17 +108,20 @@ async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes)
         Ok((signed_in, session)) => finish(&state, &visitor, submitted, signed_in, &session).await,
         Err(NotSignedIn::Again(again)) => show_again(&state, &visitor, &submitted, again),
         Err(NotSignedIn::Gone) => page::problem(visitor.language, Problem::FormGone),
-        Err(NotSignedIn::Refused(refusal)) => refuse(&state, &visitor, &submitted.recipient, &refusal, None).await,
+        Err(NotSignedIn::Refused(refusal)) => tell(&state, &visitor, &submitted, &refusal).await,
     }
 }
 
 async fn find_submitted(state: &OauthState, visitor: &Visitor, form: &Parameters) -> Result<Submitted, Problem> {
     let field = |name| Ok(form.one(name).map_err(|_| Problem::Malformed)?.unwrap_or_default().to_owned());
-    let (token, Purpose::Authorize(request), _) = flow::find(state, visitor, form, Step::SignIn).await?;
+    let (token, purpose, _) = flow::find(state, visitor, form, Step::SignIn).await?;
+    let app = match purpose {
+        Purpose::Authorize(request) => Some((flow::recipient(state, &request).await?, request)),
+        Purpose::Manage => None,
+    };
     Ok(Submitted {
-        recipient: flow::recipient(state, &request).await?,
         token,
-        request,
+        app: app.map(|(recipient, request)| (request, recipient)),
         name: field("name")?.trim().to_owned(),
         password: Secret::new(field("password")?),
         cancelled: field("action")? == "cancel",
@@ -132,7 +134,19 @@ async fn cancel(state: &OauthState, visitor: &Visitor, submitted: &Submitted) ->
         Ok(false) => return page::problem(visitor.language, Problem::FormGone),
         Err(refusal) => refusal,
     };
-    refuse(state, visitor, &submitted.recipient, &refusal, None).await
+    tell(state, visitor, submitted, &refusal).await
+}
+
+/// Tells the app that it was refused; without one, the person.
+async fn tell(state: &OauthState, visitor: &Visitor, submitted: &Submitted, refusal: &Refusal) -> Response {
+    match (&submitted.app, refusal) {
+        (Some((_, recipient)), _) => refuse(state, visitor, recipient, refusal, None).await,
+        (None, Refusal::Unavailable(error)) => {
+            tracing::error!(%error, "the database failed a sign-in");
+            page::problem(visitor.language, Problem::Unavailable)
+        }
+        (None, _) => page::problem(visitor.language, Problem::FormGone),
+    }
 }
 
 /// `false` when the form was used meanwhile.
@@ -165,9 +179,13 @@ async fn sign_in(
     store::attempt::forgive(&mut tx, &attempt).await?;
     let expires_at = now + state.engine.config.oauth.session_ttl;
     store::login::insert_session(&mut tx, &session_digest, user.id, now, expires_at).await?;
-    let said = flow::after_sign_in();
+    let (form, said) = (token_digest(&submitted.token), flow::after_sign_in());
     let stage = Stage { step: flow::AFTER_SIGN_IN, signed_in: Some((user.id, &session_digest)), choice: &said };
-    if !store::flow::move_on(&mut tx, &token_digest(&submitted.token), Step::SignIn, stage).await? {
+    let was_open = match submitted.app {
+        Some(_) => store::flow::move_on(&mut tx, &form, Step::SignIn, stage).await?,
+        None => store::flow::end(&mut tx, &form, Step::SignIn).await?,
+    };
+    if !was_open {
         return Err(NotSignedIn::Gone);
     }
     tx.commit().await?;
@@ -199,9 +217,9 @@ async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitt
     let entry = Entry {
         action: "login",
         outcome: if user.is_some() { "success" } else { "refused" },
-        client_id: Some(&submitted.request.client_id),
+        client_id: submitted.app.as_ref().map(|(request, _)| request.client_id.as_str()),
         user_id: user.map(|user| user.id),
-        context: submitted.request.context,
+        context: submitted.app.as_ref().and_then(|(request, _)| request.context),
         tenant: user.map_or(0, |user| user.tenant),
         request_id: visitor.request_id.as_deref(),
         ..Entry::default()
@@ -217,14 +235,19 @@ async fn finish(
     signed_in: SignedIn,
     session: &str,
 ) -> Response {
-    let flow = Flow::signed_in(submitted.token, submitted.request, submitted.recipient, signed_in);
-    let mut response = flow::go_on(state, visitor, flow).await;
+    let mut response = match submitted.app {
+        Some((request, recipient)) => {
+            flow::go_on(state, visitor, Flow::signed_in(submitted.token, request, recipient, signed_in)).await
+        }
+        None => manage::see_page(state),
+    };
     cookie::set(response.headers_mut(), visitor.cookies.start_session(session));
     response
 }
 
 fn show_again(state: &OauthState, visitor: &Visitor, submitted: &Submitted, again: Again) -> Response {
-    let mut response = form(visitor, Some(&submitted.recipient), &submitted.token, &submitted.name, Some(again));
+    let recipient = submitted.app.as_ref().map(|(_, recipient)| recipient);
+    let mut response = form(visitor, recipient, &submitted.token, &submitted.name, Some(again));
     if again == Again::TooMany {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(state.engine.config.oauth.login_window.as_secs()));
     }

@@ -7,6 +7,7 @@
 //! | `GET /jwks` | [`jwks`] |
 //! | `GET`, `POST /authorize` | [`authorize`], and what comes of it in [`approval`] |
 //! | `POST /login`, `/continue`, `/consent` | [`login`], [`continue_as`], [`consent`]: the pages in between, see [`flow`] |
+//! | `GET /manage`, `POST /manage/end` | [`manage`] |
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
 //! | `GET`, `POST /userinfo` | [`userinfo`] |
@@ -27,6 +28,7 @@ mod form;
 mod introspect;
 mod jwks;
 mod login;
+mod manage;
 mod page;
 mod password;
 mod revoke;
@@ -103,6 +105,7 @@ pub fn router(state: OauthState) -> Router {
         .merge(login::routes())
         .merge(continue_as::routes())
         .merge(consent::routes())
+        .merge(manage::routes())
         .merge(page::routes());
     readable_by_anyone
         .merge(for_clients)

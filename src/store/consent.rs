@@ -10,6 +10,8 @@ const FIND: &str = "select scope, refused from consent where user_id = $1 and cl
 const PUT: &str = "insert into consent (user_id, client_id, scope, refused, given_at, changed_at)
   values ($1, $2, $3, $4, $5, $5)
   on conflict (user_id, client_id) do update set scope = $3, refused = $4, changed_at = $5";
+const OF_USER: &str = "select s.client_id, c.name as client_name, s.scope, s.refused
+  from consent s join client c on c.client_id = s.client_id where s.user_id = $1 order by s.client_id limit 500";
 const DELETE: &str = "delete from consent where user_id = $1 and client_id = $2";
 
 /// A person's answer to a client.
@@ -21,9 +23,25 @@ pub struct Consent {
     pub refused: String,
 }
 
+/// A person's answer, with the client it was given to.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Answered {
+    pub client_id: String,
+    pub client_name: String,
+    /// Agreed to, space-separated.
+    pub scope: String,
+    /// Declined, space-separated.
+    pub refused: String,
+}
+
 /// What the person has answered before.
 pub async fn find(conn: &mut PgConnection, user: Uuid, client: &str) -> Result<Option<Consent>> {
     Ok(sqlx::query_as(FIND).bind(user).bind(client).fetch_optional(conn).await?)
+}
+
+/// All answers of a person.
+pub async fn of_user(conn: &mut PgConnection, user: Uuid) -> Result<Vec<Answered>> {
+    Ok(sqlx::query_as(OF_USER).bind(user).fetch_all(conn).await?)
 }
 
 /// Keeps the person's answer in place of the one before.

@@ -29,6 +29,8 @@ pub enum Step {
     Choose,
     /// What the client may do.
     Consent,
+    /// What all clients may do: the page of granted access.
+    Manage,
 }
 
 impl Step {
@@ -38,6 +40,7 @@ impl Step {
             Self::Continue => "continue",
             Self::Choose => "choose",
             Self::Consent => "consent",
+            Self::Manage => "manage",
         }
     }
 }

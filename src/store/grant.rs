@@ -33,6 +33,16 @@ const EXTEND: &str = "update grant_row set expires_at = greatest(expires_at, $2)
 const REVOKE: &str = "update grant_row set revoked_at = $2 where id = $1 and revoked_at is null";
 const REVOKE_BY_CONTEXT: &str = "update grant_row set revoked_at = $2 where context_id = $1 and revoked_at is null";
 const REVOKE_BY_USER: &str = "update grant_row set revoked_at = $2 where user_id = $1 and revoked_at is null";
+const REVOKE_BY_USER_AND_CLIENT: &str =
+    "update grant_row set revoked_at = $3 where user_id = $1 and client_id = $2 and revoked_at is null";
+const HELD_FOR: &str = "select g.client_id, c.name as client_name, g.scope, g.created_at, p.name as launched_from
+  from grant_row g
+  join client c on c.client_id = g.client_id
+  left join context x on x.id = g.context_id
+  left join client p on p.client_id = x.poc_client
+  where g.user_id = $1 and g.revoked_at is null and g.expires_at > $2 and c.enabled
+    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2))
+  order by g.created_at desc limit 500";
 const INSERT_CODE: &str = "insert into authorization_code (digest, grant_id, redirect_uri, code_challenge, expires_at)
   values ($1, $2, $3, $4, $5)";
 // The lock makes two exchanges of one code come one after the other.
@@ -249,6 +259,29 @@ pub async fn revoke_by_context(tx: &mut Tx, context: Uuid, now: OffsetDateTime) 
 /// Ends every grant of a person; gives their number.
 pub async fn revoke_by_user(tx: &mut Tx, user: Uuid, now: OffsetDateTime) -> Result<u64> {
     Ok(sqlx::query(REVOKE_BY_USER).bind(user).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Ends every grant of a client for a person; gives their number.
+pub async fn revoke_by_user_and_client(tx: &mut Tx, user: Uuid, client: &str, now: OffsetDateTime) -> Result<u64> {
+    let query = sqlx::query(REVOKE_BY_USER_AND_CLIENT).bind(user).bind(client).bind(now);
+    Ok(query.execute(tx.conn()).await?.rows_affected())
+}
+
+/// A living grant, as its person is shown it.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Held {
+    pub client_id: String,
+    pub client_name: String,
+    /// Space-separated.
+    pub scope: String,
+    pub created_at: OffsetDateTime,
+    /// The name of the PoC that made the launch.
+    pub launched_from: Option<String>,
+}
+
+/// What clients hold for a person, the newest first and no more than can be shown.
+pub async fn held_for(conn: &mut PgConnection, user: Uuid, now: OffsetDateTime) -> Result<Vec<Held>> {
+    Ok(sqlx::query_as(HELD_FOR).bind(user).bind(now).fetch_all(conn).await?)
 }
 
 /// What a code is bound to.

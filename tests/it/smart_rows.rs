@@ -59,7 +59,7 @@ const ROWS: &[(&str, Row)] = &[
     ("W13", Open("built, not wholly tested: both algorithms are listed, RS384 is never exercised")),
     ("W14", By(&["discovery::every_advertised_scope_can_be_granted"])),
     ("W15", Open("built, not tested: no test reads response_types_supported")),
-    ("W16", Open("partly: introspection and revocation are there, management_endpoint is not built yet")),
+    ("W16", By(&["discovery::every_advertised_endpoint_exists", "manage::a_person_sees_their_own_apps_in_words"])),
     ("W17", Open("true by absence alone: no test shows that registration is advertised if and only if it works")),
     ("W18", Not("smart-app-state is not offered, so there is no endpoint of it to name")),
     ("W19", Open("built, not tested: all capabilities are standard words, but no test looks at their form")),
@@ -242,7 +242,7 @@ const ROWS: &[(&str, Row)] = &[
     ("V4", By(&["token::a_revoked_token_takes_its_whole_grant_along"])),
     ("V5", By(&["token::a_revoked_token_takes_its_whole_grant_along"])),
     ("V6", By(&["token::only_the_tokens_own_client_revokes_it"])),
-    ("V7", Open("not built yet: the page of granted access")),
+    ("V7", By(&["manage::a_person_sees_their_own_apps_in_words", "manage::what_is_ended_is_dead_at_once_and_the_rest_lives", "manage::forms_of_others_and_used_forms_end_nothing"])),
 
     ("SC1", By(&["scope::all_31_ordered_subsets_of_cruds_are_accepted"])),
     ("SC2", By(&["scope::what_is_not_understood_is_not_granted"])),

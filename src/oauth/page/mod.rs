@@ -4,6 +4,7 @@ mod consent;
 mod continue_as;
 mod headers;
 mod login;
+mod manage;
 mod problem;
 
 use axum::Router;
@@ -16,6 +17,7 @@ use super::OauthState;
 pub use consent::{ConsentForm, Item, consent};
 pub use continue_as::{ContinueAs, continue_as};
 pub use login::{Again, Login, login};
+pub use manage::{Access, Manage, Use, manage};
 pub use problem::{Problem, problem};
 
 /// What the pages need beside themselves.

@@ -1,6 +1,6 @@
 //! The pages in English.
 
-use super::{Consent, Continue, Login, Problem, Scopes, Texts};
+use super::{Consent, Continue, Login, Manage, Problem, Scopes, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "en",
@@ -57,6 +57,17 @@ pub const TEXTS: Texts = Texts {
         of_the_client: "that it may see by itself",
         only_where: "only where",
         is_french: false,
+    },
+    manage: Manage {
+        title: "What apps may do for you",
+        signed_in_as: "You are signed in as",
+        none: "No app may do anything for you at this moment.",
+        may: "It may:",
+        declined: "You did not allow it to:",
+        unused: "It is not being used at this moment.",
+        since: "In use since",
+        launched_from: "started from",
+        end: "End access",
     },
     problem: Problem {
         title: "This cannot be done",

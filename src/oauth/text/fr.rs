@@ -1,6 +1,6 @@
 //! The pages in French.
 
-use super::{Consent, Continue, Login, Problem, Scopes, Texts};
+use super::{Consent, Continue, Login, Manage, Problem, Scopes, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "fr",
@@ -57,6 +57,17 @@ pub const TEXTS: Texts = Texts {
         of_the_client: "qu’elle peut consulter par elle-même",
         only_where: "seulement si",
         is_french: true,
+    },
+    manage: Manage {
+        title: "Ce que les applications peuvent faire pour vous",
+        signed_in_as: "Vous êtes connecté au nom de",
+        none: "Aucune application ne peut agir pour vous en ce moment.",
+        may: "Elle peut :",
+        declined: "Vous ne l’avez pas autorisée à :",
+        unused: "Elle n’est pas utilisée en ce moment.",
+        since: "Utilisée depuis",
+        launched_from: "lancée depuis",
+        end: "Mettre fin à l’accès",
     },
     problem: Problem {
         title: "Impossible de continuer",

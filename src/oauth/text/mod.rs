@@ -17,6 +17,7 @@ pub struct Texts {
     pub go_on: Continue,
     pub consent: Consent,
     pub scopes: Scopes,
+    pub manage: Manage,
     pub problem: Problem,
 }
 
@@ -54,6 +55,19 @@ pub struct Consent {
     pub told: &'static str,
     pub allow: &'static str,
     pub refuse: &'static str,
+}
+
+/// The page of granted access.
+pub struct Manage {
+    pub title: &'static str,
+    pub signed_in_as: &'static str,
+    pub none: &'static str,
+    pub may: &'static str,
+    pub declined: &'static str,
+    pub unused: &'static str,
+    pub since: &'static str,
+    pub launched_from: &'static str,
+    pub end: &'static str,
 }
 
 /// The page that ends an authorization.

@@ -6,6 +6,7 @@ mod consent;
 mod continue_as;
 mod discovery;
 mod login;
+mod manage;
 mod token;
 
 use std::collections::BTreeMap;
@@ -384,6 +385,10 @@ impl Browser {
     pub async fn authorize(&mut self, server: &Oauth, request: &[(&str, &str)]) -> Answer {
         let uri = format!("/authorize?{}", encode(request));
         self.send(server, Request::get(uri).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn get(&mut self, server: &Oauth, path: &str) -> Answer {
+        self.send(server, Request::get(path).body(Body::empty()).unwrap()).await
     }
 
     pub async fn post(&mut self, server: &Oauth, path: &str, fields: &[(&str, &str)]) -> Answer {
