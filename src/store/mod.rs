@@ -9,6 +9,7 @@ pub mod audit;
 pub mod client;
 pub mod client_keys;
 pub mod client_secret;
+pub mod consent;
 pub mod context;
 pub mod event;
 pub mod flow;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use sofa::clock::{SharedClock, SystemClock};
+use sofa::config::ConsentPolicy;
 use sofa::store::client::{AuthMethod, Client, Role};
 use sofa::store::user::User;
 use sofa::store::{self, client, user};
@@ -151,9 +152,10 @@ impl World {
     }
 }
 
-/// A client with nothing in it yet.
+/// A client with nothing in it yet, about which nobody is asked.
 pub fn unregistered(client_id: &str, role: Role, tenant: i64, auth_method: AuthMethod) -> Client {
-    Client { name: format!("The {client_id}"), tenant, auth_method, ..Client::new(client_id, role) }
+    let consent = ConsentPolicy::Never;
+    Client { name: format!("The {client_id}"), tenant, auth_method, consent, ..Client::new(client_id, role) }
 }
 
 /// The hash of [`PASSWORD`], cheap and made once: these tests are not about its cost.
