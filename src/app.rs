@@ -44,7 +44,7 @@ impl App {
         let config = Arc::new(config);
         let sealer = Arc::new(sealer(&config)?);
         let outbound = outbound::Client::new(outbound::Guard::new(&config.delivery)).context("the HTTP client")?;
-        configured::apply(&pool, &config.registry, clock.now()).await?;
+        configured::apply(&pool, &config, clock.now()).await?;
         let issuer = config.server.public_url.clone();
         let keys = KeySet::open(pool.clone(), sealer.clone(), clock.clone(), issuer).await?;
         let keys = Arc::new(keys);

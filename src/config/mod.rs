@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use load::{Error, Flag, Sources, load};
-pub use oauth::Oauth;
+pub use oauth::{ConsentPolicy, Oauth};
 pub use registry::{ConfiguredClient, Registry};
 
 use crate::secret::Secret;
@@ -222,6 +222,8 @@ pub struct Context {
     pub require_app_id: bool,
     /// Who may own a launch that names nobody.
     pub owner: OwnerPolicy,
+    /// Whether a user of no organisation in particular may own such a launch too.
+    pub unowned_by_any_organisation: bool,
     /// The resource types `$set-context` may create; none means the server's list.
     pub resource_types: Option<Vec<String>>,
 }

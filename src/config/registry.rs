@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::ConsentPolicy;
 use super::check::{Checked, demand, longer_than_zero};
 
 /// Registered clients, and where their keys may be fetched from.
@@ -66,6 +67,8 @@ pub struct ConfiguredClient {
     pub backchannel_logout_uri: Option<String>,
     #[serde(default)]
     pub may_introspect: bool,
+    /// Whether people are asked what it may do for them; `oauth.consent_default` if not given.
+    pub consent: Option<ConsentPolicy>,
 }
 
 impl Registry {

@@ -3,15 +3,19 @@
 //!
 //! | situation | answer |
 //! |---|---|
-//! | good, and the browser's user is signed in and owns the launch | 303 to the app with `code` and `state` |
-//! | good otherwise | 200, the login form |
+//! | good, the browser's user is signed in and owns the launch, and nothing is left to ask | 303 to the app with `code` and `state` |
+//! | good otherwise | 200, the first page of [`super::flow`]: the login form, "continue as …?", the consent |
 //! | `client_id` unknown, `redirect_uri` missing or not registered, either of them repeated | 400, a page; no redirect |
 //! | anything else wrong, and the client registered itself | 400, a page; no redirect (see [`super::register`]) |
 //! | anything else wrong | 303 to the app with `error`, `error_description` and `state` |
 //! | `prompt=none` and nobody suitable is signed in | 303 with `login_required` |
+//! | `prompt=none` and somebody is, but a page is needed | 303 with `interaction_required` or `consent_required` |
 //!
 //! A launch may be authorized again, by its owner, as long as the launch window is open: an app that is reloaded starts
-//! over. Outside a launch an app can sign its user in (`openid`), but gets no FHIR scope: there is no context that would
+//! over, so a launchID is not used up by its first use. The window is for beginning: who begins within it has the life of
+//! the form, ten minutes, to answer the pages.
+//!
+//! Outside a launch an app can sign its user in (`openid`), but gets no FHIR scope: there is no context that would
 //! hold its data, and no picker yet. A point-of-care system uses this flow without a launch, for its signed-in user.
 
 use axum::Router;
@@ -27,11 +31,12 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::approval::{self, SignedIn};
+use super::approval::SignedIn;
+use super::flow::{self, Flow, May};
 use super::form::{Parameters, Repeated, is_form};
 use super::page::{self, Problem};
 use super::visitor::{Visitor, record};
-use super::{OauthState, launch_values, login};
+use super::{OauthState, launch_values, login, register};
 use crate::id::token_digest;
 use crate::smart::client::redirect_is_registered;
 use crate::smart::launch::LaunchValues;
@@ -81,6 +86,10 @@ pub enum Refusal {
     Cancelled,
     #[error("the user must sign in")]
     LoginRequired,
+    #[error("the user must say who they are")]
+    InteractionRequired,
+    #[error("the user must be asked")]
+    ConsentRequired,
     #[error("the server cannot do this at the moment")]
     Unavailable(#[from] store::Error),
 }
@@ -102,6 +111,8 @@ impl Refusal {
             Self::NoLaunch | Self::Scope => "invalid_scope",
             Self::OtherApp | Self::NotOwner | Self::OtherOrganisation | Self::Cancelled => "access_denied",
             Self::LoginRequired => "login_required",
+            Self::InteractionRequired => "interaction_required",
+            Self::ConsentRequired => "consent_required",
             Self::Unavailable(error) if error.is_transient() => "temporarily_unavailable",
             Self::Unavailable(_) => "server_error",
         }
@@ -121,20 +132,23 @@ impl From<sqlx::Error> for Refusal {
 }
 
 /// Whom to answer, and where: known good before anything is sent there.
+#[derive(Clone)]
 pub struct Recipient {
     pub client: Client,
     pub redirect_uri: String,
     pub state: Option<String>,
 }
 
-/// A good authorization request, kept while its user signs in.
+/// A good authorization request, kept while its user signs in and answers. It is judged again before a code is given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
     pub client_id: String,
     pub redirect_uri: String,
     pub state: String,
-    /// What can be granted of what was asked for, as far as it does not depend on the user.
-    pub scope: String,
+    /// The scope, as it was asked for.
+    pub asked: String,
+    /// Whether the app wants the user to be asked, whatever was agreed before (`prompt=consent`).
+    pub ask_consent: bool,
     /// The context that the launchID named.
     pub context: Option<Uuid>,
     pub code_challenge: String,
@@ -145,6 +159,7 @@ pub struct AuthorizationRequest {
 struct Prompt {
     never: bool,
     always: bool,
+    consent: bool,
     max_age: Option<Duration>,
 }
 
@@ -219,12 +234,16 @@ async fn proceed(
 ) -> Result<Response, Refusal> {
     let prompt = read_prompt(parameters)?;
     let mut conn = state.engine.pool.acquire().await?;
-    let request = read_request(state, &mut conn, parameters, recipient).await?;
-    let signed_in = if prompt.always { None } else { find_signed_in(state, visitor, &mut conn, &prompt).await? };
+    let request = read_request(state, &mut conn, parameters, recipient, prompt.consent).await?;
     drop(conn);
-    if let Some(signed_in) = signed_in {
-        match approval::approve(state, &request, &recipient.client, &signed_in, visitor.request_id.as_deref()).await {
-            Ok(code) => return Ok(recipient.answer(&[("code", &code)])),
+    let signed_in = if prompt.always { None } else { flow::find_signed_in(state, visitor).await? };
+    let is_recent =
+        |signed_in: &SignedIn| prompt.max_age.is_none_or(|max_age| state.now() - signed_in.since <= max_age);
+    if let Some(signed_in) = signed_in.filter(is_recent) {
+        let may = if prompt.never { May::OnlyAnswer } else { May::Ask };
+        let mut flow = Flow::begin(request.clone(), recipient.clone(), signed_in);
+        match flow::advance(state, visitor, &mut flow, may).await {
+            Ok(response) => return Ok(response),
             // Somebody else is still signed in on a shared computer: let the right person sign in.
             Err(Refusal::NotOwner | Refusal::OtherOrganisation) if !prompt.never => {}
             Err(refusal) => return Err(refusal),
@@ -233,30 +252,14 @@ async fn proceed(
     if prompt.never {
         return Err(Refusal::LoginRequired);
     }
-    login::ask(state, visitor, &request, &recipient.client).await
+    Ok(login::ask(state, visitor, &flow::Purpose::Authorize(request), Some(recipient)).await?)
 }
 
 fn read_prompt(parameters: &Parameters) -> Result<Prompt, Refusal> {
     let words = parameters.one("prompt")?.unwrap_or_default();
     let has = |wanted| words.split_ascii_whitespace().any(|word| word == wanted);
     let max_age = parameters.one("max_age")?.and_then(|seconds| seconds.parse().ok()).map(Duration::seconds);
-    Ok(Prompt { never: has("none"), always: has("login") || has("select_account"), max_age })
-}
-
-async fn find_signed_in(
-    state: &OauthState,
-    visitor: &Visitor,
-    conn: &mut PgConnection,
-    prompt: &Prompt,
-) -> Result<Option<SignedIn>, Refusal> {
-    let Some(session_digest) = visitor.cookies.session_digest() else { return Ok(None) };
-    let now = state.now();
-    let Some(session) = store::login::find_session(conn, &session_digest, now).await? else { return Ok(None) };
-    if prompt.max_age.is_some_and(|max_age| now - session.created_at > max_age) {
-        return Ok(None);
-    }
-    let user = store::user::find(conn, session.user_id).await?;
-    Ok(user.map(|user| SignedIn { user, session_digest, since: session.created_at }))
+    Ok(Prompt { never: has("none"), always: has("login") || has("select_account"), consent: has("consent"), max_age })
 }
 
 async fn read_request(
@@ -264,6 +267,7 @@ async fn read_request(
     conn: &mut PgConnection,
     parameters: &Parameters,
     recipient: &Recipient,
+    ask_consent: bool,
 ) -> Result<AuthorizationRequest, Refusal> {
     let required = |name| parameters.one(name)?.ok_or(Refusal::Missing(name));
     let sent_state = required("state")?;
@@ -282,18 +286,20 @@ async fn read_request(
         return Err(Refusal::Challenge);
     }
     check_audience(parameters, &state.engine.config.server.fhir_base())?;
-    let asked = ScopeSet::parse(required("scope")?);
+    let asked = required("scope")?;
     let nonce = parameters.one("nonce")?;
     let context = match parameters.one("launch")? {
         Some(launch) => Some(find_launch(state, conn, launch, &recipient.client).await?),
         None => None,
     };
-    let scope = grantable(&asked, &recipient.client, context.as_ref().map(launch_values).as_ref())?;
+    let launched = context.as_ref().map(launch_values);
+    grantable(&ScopeSet::parse(asked), &recipient.client, launched.as_ref())?;
     Ok(AuthorizationRequest {
         client_id: recipient.client.client_id.clone(),
         redirect_uri: recipient.redirect_uri.clone(),
         state: sent_state.to_owned(),
-        scope: scope.to_string(),
+        asked: asked.to_owned(),
+        ask_consent,
         context: context.map(|context| context.id),
         code_challenge: code_challenge.to_owned(),
         nonce: nonce.map(str::to_owned),
@@ -326,9 +332,15 @@ async fn find_launch(
     if !context.is_alive(now) || !window_is_open(&context, state.engine.config.context.launch_window, now) {
         return Err(Refusal::Launch);
     }
+    check_app(&context, client)?;
+    Ok(context)
+}
+
+/// A launch may be for one app only.
+pub fn check_app(context: &ContextRow, client: &Client) -> Result<(), Refusal> {
     match &context.app_id {
         Some(app_id) if *app_id != client.client_id => Err(Refusal::OtherApp),
-        _ => Ok(context),
+        _ => Ok(()),
     }
 }
 
@@ -337,7 +349,7 @@ fn window_is_open(context: &ContextRow, window: std::time::Duration, now: Offset
 }
 
 /// What of `asked` this client can be granted. `launched` holds what the launch delivers.
-fn grantable(asked: &ScopeSet, client: &Client, launched: Option<&LaunchValues>) -> Result<ScopeSet, Refusal> {
+pub fn grantable(asked: &ScopeSet, client: &Client, launched: Option<&LaunchValues>) -> Result<ScopeSet, Refusal> {
     let has_resource_scopes =
         [Level::Patient, Level::User, Level::System].into_iter().any(|level| asked.has_level(level));
     match launched {
@@ -357,6 +369,11 @@ fn grantable(asked: &ScopeSet, client: &Client, launched: Option<&LaunchValues>)
 }
 
 impl Recipient {
+    /// The app's name as people are shown it.
+    pub fn shown_name(&self) -> String {
+        register::shown_name(&self.client, &self.redirect_uri)
+    }
+
     /// Sends the browser back to the app. 303, so that a form is never posted again to another server.
     pub fn answer(&self, members: &[(&str, &str)]) -> Response {
         let mut location = self.redirect_uri.clone();

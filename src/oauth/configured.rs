@@ -16,7 +16,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
-use crate::config::{ConfiguredClient, Registry};
+use crate::config::{Config, ConfiguredClient, ConsentPolicy};
 use crate::id::token_digest;
 use crate::outbound::{Guard, Refused};
 use crate::smart::client::RegistrationError;
@@ -62,10 +62,10 @@ pub enum Reason {
 }
 
 /// Brings the registry in line with the file; gives how many clients were added, changed or disabled.
-pub async fn apply(pool: &PgPool, registry: &Registry, now: OffsetDateTime) -> Result<usize, Error> {
+pub async fn apply(pool: &PgPool, config: &Config, now: OffsetDateTime) -> Result<usize, Error> {
     let mut named = Vec::new();
-    for given in &registry.clients {
-        let read = read(given, &Guard::new(registry));
+    for given in &config.registry.clients {
+        let read = read(given, &Guard::new(&config.registry), config.oauth.consent_default);
         named.push(read.map_err(|reason| Error { client_id: given.id.clone(), reason })?);
     }
     let whole = |error: store::Error| Error { client_id: "all".to_owned(), reason: error.into() };
@@ -127,7 +127,7 @@ async fn audit(tx: &mut Tx, action: &'static str, client: &str, tenant: i64, now
     store::audit::append(tx.conn(), &entry, now).await
 }
 
-fn read(given: &ConfiguredClient, guard: &Guard) -> Result<Client, Reason> {
+fn read(given: &ConfiguredClient, guard: &Guard, consent_default: ConsentPolicy) -> Result<Client, Reason> {
     let role = Role::parse(&given.role).ok_or_else(|| Reason::Role(given.role.clone()))?;
     let usual = Client::new(given.id.clone(), role);
     let auth_method = match &given.auth {
@@ -150,6 +150,7 @@ fn read(given: &ConfiguredClient, guard: &Guard) -> Result<Client, Reason> {
         post_logout_redirect_uris: given.post_logout_redirect_uris.clone(),
         backchannel_logout_uri: given.backchannel_logout_uri.clone(),
         may_introspect: given.may_introspect,
+        consent: given.consent.unwrap_or(if role == Role::App { consent_default } else { usual.consent }),
         source: Source::Config,
         ..usual
     };

@@ -19,7 +19,7 @@ use super::bearer::{bearer, find_live};
 use super::client_auth::authenticate;
 use super::error::{Code, Failure, NO_STORE};
 use super::form::Form;
-use super::{OauthState, launch_values};
+use super::{OauthState, granted_values};
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store;
@@ -94,6 +94,7 @@ async fn describe(state: &OauthState, token: &str) -> Result<Option<Description>
         Some(id) => store::context::find(&mut *state.engine.pool.acquire().await?, id).await?,
         None => None,
     };
+    let values = granted_values(&grant, context.as_ref());
     Ok(Some(Description {
         active: true,
         fhir_user: state.fhir_user(&grant, &ScopeSet::parse(&grant.scope)),
@@ -107,6 +108,6 @@ async fn describe(state: &OauthState, token: &str) -> Result<Option<Description>
         aud: claims.aud,
         jti: claims.jti,
         username: grant.user_name,
-        context: context.as_ref().map(launch_values).unwrap_or_default(),
+        context: values,
     }))
 }

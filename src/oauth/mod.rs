@@ -6,7 +6,8 @@
 //! | `GET /.well-known/openid-configuration`, `GET [base]/.well-known/smart-configuration` | [`discovery`] |
 //! | `GET /jwks` | [`jwks`] |
 //! | `GET`, `POST /authorize` | [`authorize`], and what comes of it in [`approval`] |
-//! | `POST /login` | [`login`] |
+//! | `POST /login`, `/continue`, `/consent` | [`login`], [`continue_as`], [`consent`]: the pages in between, see [`flow`] |
+//! | `GET /manage`, `POST /manage/end` | [`manage`] |
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
 //! | `GET`, `POST /userinfo` | [`userinfo`] |
@@ -20,13 +21,17 @@ mod bearer;
 mod client_auth;
 mod client_keys;
 pub mod configured;
+mod consent;
+mod continue_as;
 mod cookie;
 mod discovery;
 mod error;
+mod flow;
 mod form;
 mod introspect;
 mod jwks;
 mod login;
+mod manage;
 mod page;
 mod password;
 mod register;
@@ -47,7 +52,7 @@ use crate::interaction::Engine;
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store::context::ContextRow;
-use crate::store::grant::LiveGrant;
+use crate::store::grant::{LiveGrant, Picked};
 use crate::token::key_set::KeySet;
 use crate::web::cors;
 
@@ -105,7 +110,13 @@ pub fn router(state: OauthState) -> Router {
     // Not there at all unless the operator wants it.
     let for_clients =
         if state.engine.config.registry.dynamic { for_clients.merge(register::routes()) } else { for_clients };
-    let for_people = Router::new().merge(authorize::routes()).merge(login::routes()).merge(page::routes());
+    let for_people = Router::new()
+        .merge(authorize::routes())
+        .merge(login::routes())
+        .merge(continue_as::routes())
+        .merge(consent::routes())
+        .merge(manage::routes())
+        .merge(page::routes());
     readable_by_anyone
         .merge(for_clients)
         .merge(for_people)
@@ -113,7 +124,25 @@ pub fn router(state: OauthState) -> Router {
         .with_state(state)
 }
 
-/// What an app is told of its context.
+/// What an app is told of the context of its grant. Where the user picked a patient, that is all there is to tell: intent,
+/// style and the like of the launch in which the patient was found were meant for another app.
+fn granted_values(grant: &LiveGrant, context: Option<&ContextRow>) -> LaunchValues {
+    match &grant.picked {
+        Some(picked) => picked_values(picked),
+        None => context.map(launch_values).unwrap_or_default(),
+    }
+}
+
+/// What an app is told that began the launch itself.
+fn picked_values(picked: &Picked) -> LaunchValues {
+    LaunchValues {
+        patient: Some(picked.patient.clone()),
+        encounter: picked.encounter.clone(),
+        ..LaunchValues::default()
+    }
+}
+
+/// What an app is told of a launch's context.
 fn launch_values(context: &ContextRow) -> LaunchValues {
     let mut values = LaunchValues {
         patient: context.patient.clone(),

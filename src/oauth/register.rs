@@ -13,7 +13,7 @@
 //! usual for its role. Decided: there is no registration management (RFC 7592). A client that lost its secret registers
 //! again, and an operator removes the old one (`sofa client delete`), so no further credential has to be kept by anybody.
 //!
-//! Nobody looked at such a client's addresses. So its name is shown together with the host the browser goes back to, and an
+//! Nobody looked at such a client's addresses. So people are asked each time what an app may do, its name is shown together with the host the browser goes back to, and an
 //! authorization that is refused before a person signed in ends on a page here: otherwise anybody with leave to register
 //! could make this server redirect browsers anywhere (RFC 9700 section 4.11.2).
 
@@ -31,6 +31,7 @@ use super::OauthState;
 use super::bearer::bearer;
 use super::error::{Failure, NO_STORE};
 use super::visitor::request_id;
+use crate::config::ConsentPolicy;
 use crate::id::{random_token, token_digest};
 use crate::outbound::Guard;
 use crate::smart::client::{RegistrationError, Source};
@@ -176,6 +177,8 @@ fn client(metadata: Metadata, leave: &InitialToken, app_scope: &str) -> Result<R
         backchannel_logout_uri: metadata.backchannel_logout_uri,
         scope,
         source: Source::Dynamic,
+        // Nobody vetted it, so people decide, each time.
+        consent: if leave.role == Role::App { ConsentPolicy::Always } else { usual.consent },
         ..usual
     };
     Ok((client, secret))

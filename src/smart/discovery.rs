@@ -79,6 +79,7 @@ fn shared(issuer: &str) -> Value {
         "token_endpoint": format!("{issuer}/token"),
         "introspection_endpoint": format!("{issuer}/introspect"),
         "revocation_endpoint": format!("{issuer}/revoke"),
+        "management_endpoint": format!("{issuer}/manage"),
         "grant_types_supported": GRANT_TYPES,
         "response_types_supported": ["code"],
         "scopes_supported": SCOPES,

@@ -5,29 +5,31 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Result, Tx};
+use crate::config::ConsentPolicy;
 pub use crate::smart::client::{AuthMethod, Role, Source};
 use crate::smart::client::{Registration, is_loopback};
 
 const INSERT: &str = "insert into client (client_id, name, role, tenant, auth_method, jwks, jwks_uri, redirect_uris,
     loopback_redirects, scope, origins, launch_urls, frame_ancestors, post_logout_redirect_uris, backchannel_logout_uri,
-    source, may_introspect, enabled, created_at, updated_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19)";
+    source, may_introspect, enabled, created_at, updated_at, consent)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, $20)";
 // A client whose id, role and source are these; what it is stays what it is.
 const UPDATE: &str = "update client set name = $2, tenant = $4, auth_method = $5, jwks = $6, jwks_uri = $7,
     redirect_uris = $8, loopback_redirects = $9, scope = $10, origins = $11, launch_urls = $12, frame_ancestors = $13,
-    post_logout_redirect_uris = $14, backchannel_logout_uri = $15, may_introspect = $17, enabled = $18, updated_at = $19
+    post_logout_redirect_uris = $14, backchannel_logout_uri = $15, may_introspect = $17, enabled = $18, updated_at = $19,
+    consent = $20
   where client_id = $1 and role = $3 and source = $16";
 const FIND: &str = "select client_id, name, role, tenant, auth_method,
     (select digest from client_secret s where s.client_id = c.client_id order by created_at desc, digest limit 1)
       as secret_digest,
     jwks, jwks_uri, redirect_uris, loopback_redirects, scope, origins, launch_urls, frame_ancestors,
-    post_logout_redirect_uris, backchannel_logout_uri, source, may_introspect, enabled
+    post_logout_redirect_uris, backchannel_logout_uri, source, may_introspect, enabled, consent
   from client c where client_id = $1";
 const LIST: &str = "select client_id, name, role, tenant, auth_method,
     (select digest from client_secret s where s.client_id = c.client_id order by created_at desc, digest limit 1)
       as secret_digest,
     jwks, jwks_uri, redirect_uris, loopback_redirects, scope, origins, launch_urls, frame_ancestors,
-    post_logout_redirect_uris, backchannel_logout_uri, source, may_introspect, enabled
+    post_logout_redirect_uris, backchannel_logout_uri, source, may_introspect, enabled, consent
   from client c order by client_id";
 const SET_ENABLED: &str = "update client set enabled = $2, updated_at = $3 where client_id = $1";
 const DELETE: &str = "delete from client where client_id = $1";
@@ -82,11 +84,13 @@ pub struct Client {
     pub may_introspect: bool,
     /// A disabled client gets no token, and its tokens have stopped working.
     pub enabled: bool,
+    /// Whether people are asked before it acts for them.
+    pub consent: ConsentPolicy,
 }
 
 impl Client {
     /// An enabled client with nothing in it yet, named by its id. It proves itself as is usual for its role: apps are
-    /// public, all others sign.
+    /// public, all others sign; and people are asked whether an app may act for them, while a PoC is their own system.
     pub fn new(client_id: impl Into<String>, role: Role) -> Self {
         let client_id = client_id.into();
         Self {
@@ -109,6 +113,7 @@ impl Client {
             source: Source::Cli,
             may_introspect: false,
             enabled: true,
+            consent: if role == Role::App { ConsentPolicy::Once } else { ConsentPolicy::Never },
         }
     }
 
@@ -155,6 +160,7 @@ struct Row {
     source: String,
     may_introspect: bool,
     enabled: bool,
+    consent: String,
 }
 
 impl TryFrom<Row> for Client {
@@ -164,6 +170,7 @@ impl TryFrom<Row> for Client {
         Ok(Self {
             role: role(&row.role)?,
             auth_method: AuthMethod::parse(&row.auth_method).ok_or_else(|| unknown_word(&row.auth_method))?,
+            consent: ConsentPolicy::parse(&row.consent).ok_or_else(|| unknown_word(&row.consent))?,
             client_id: row.client_id,
             name: row.name,
             tenant: row.tenant,
@@ -230,6 +237,7 @@ async fn write(tx: &mut Tx, statement: &'static str, client: &Client, now: Offse
         .bind(client.may_introspect)
         .bind(client.enabled)
         .bind(now)
+        .bind(client.consent.as_str())
         .execute(tx.conn())
         .await?;
     Ok(done.rows_affected())

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use sofa::config::ConsentPolicy;
 use sofa::id::token_digest;
 use sofa::store;
 use sofa::store::client::{AuthMethod, Client, Role};
@@ -14,10 +15,11 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::fixtures::SetContext;
 use crate::support::form::Browser;
 use crate::support::key::Key;
 use crate::support::key_server::{KeyServer, Says};
-use crate::support::poc::SetContext;
+
 use crate::support::server::TestServer;
 use crate::support::world::{PASSWORD, REDIRECT, unregistered};
 
@@ -98,6 +100,7 @@ impl Stage {
         let registered = Client {
             scope: if role == Role::App { SCOPE } else { "system/*.rs" }.to_owned(),
             redirect_uris: if role == Role::App { vec![REDIRECT.to_owned()] } else { Vec::new() },
+            consent: if role == Role::App { ConsentPolicy::Once } else { ConsentPolicy::Never },
             ..usual
         };
         let signs = AuthMethod::PrivateKeyJwt;
@@ -172,7 +175,11 @@ async fn fhirclient_launches_reads_and_refreshes_as_each_kind_of_app() {
             scene["iss"] = json!(format!("{}/", stage.server.fhir));
         }
         let result = stage.play(&scene).await;
-        assert_eq!((&result["id"], &result["read"], &result["found"]), (&json!(patient), &json!(patient), &json!(1)), "{kind:?}");
+        assert_eq!(
+            (&result["id"], &result["read"], &result["found"]),
+            (&json!(patient), &json!(patient), &json!(1)),
+            "{kind:?}"
+        );
         assert_eq!(result["scope"], SCOPE.replace(" fhirUser", ""), "{kind:?}: julie is no resource");
         match kind {
             Kind::Public | Kind::Basic => {
@@ -216,7 +223,11 @@ async fn openid_client_acts_for_a_service_and_its_own_choice_of_audience_is_refu
         assert_eq!(stage.play(&scene).await, json!({"scope": "system/*.rs", "lasts": 300}), "{kind:?}");
         scene["issuerAsAudience"] = json!(true);
         let refused = stage.play(&scene).await;
-        assert_eq!((&refused["status"], &refused["error"]), (&json!(401), &json!("invalid_client")), "{kind:?}: {refused}");
+        assert_eq!(
+            (&refused["status"], &refused["error"]),
+            (&json!(401), &json!("invalid_client")),
+            "{kind:?}: {refused}"
+        );
     }
 }
 

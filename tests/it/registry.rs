@@ -278,7 +278,7 @@ async fn leave_to_register_is_given_listed_and_taken_back() {
 /// Brings the registry in line with `[[registry.clients]]` of this text.
 async fn apply(server: &Oauth, clients: &str) -> Result<usize, String> {
     let config = Config::from_toml(clients).map_err(|error| error.to_string())?;
-    let done = configured::apply(&server.db.pool, &config.registry, server.clock.now()).await;
+    let done = configured::apply(&server.db.pool, &config, server.clock.now()).await;
     done.map_err(|error| error.to_string())
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::RoleName;
 use crate::cli::database;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, ConsentPolicy};
 use crate::smart::registration::{origins_of, usual_scope};
 use crate::store::client::{AuthMethod, Client, Role};
 use crate::{id, store};
@@ -67,6 +67,9 @@ pub(in crate::cli) struct Add {
     /// Its tokens may ask /introspect about tokens of others: a resource server
     #[arg(long)]
     may_introspect: bool,
+    /// For an app: whether people are asked what it may do for them. Default: oauth.consent_default
+    #[arg(long, value_enum)]
+    consent: Option<ConsentName>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -81,6 +84,26 @@ enum AuthName {
     PrivateKeyJwt,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub(in crate::cli) enum ConsentName {
+    /// Nobody is asked
+    Never,
+    /// At the first time, and again for more
+    Once,
+    /// Every time
+    Always,
+}
+
+impl From<ConsentName> for ConsentPolicy {
+    fn from(name: ConsentName) -> Self {
+        match name {
+            ConsentName::Never => Self::Never,
+            ConsentName::Once => Self::Once,
+            ConsentName::Always => Self::Always,
+        }
+    }
+}
+
 /// What a client with fixed keys has to be told (SMART App Launch 2.1.0, "Registering a client": the server should remind
 /// it to send updates).
 pub(super) const REMINDER: &str = "Its keys stay as they are now: ask it to send you new ones before it stops using \
@@ -88,7 +111,7 @@ pub(super) const REMINDER: &str = "Its keys stay as they are now: ask it to send
 
 pub(super) async fn run(add: Add, config: Config) -> Result<()> {
     // Everything that can be refused is, before a database is started for it.
-    let (client, secret) = add.client()?;
+    let (client, secret) = add.client(config.oauth.consent_default)?;
     super::check(&client, &config)?;
     let opened = database::open(config).await?;
     let mut tx = store::begin(&opened.pool).await?;
@@ -110,7 +133,7 @@ pub(super) async fn run(add: Add, config: Config) -> Result<()> {
 
 impl Add {
     /// The client to store, and its new secret.
-    fn client(self) -> Result<(Client, Option<String>)> {
+    fn client(self, consent_default: ConsentPolicy) -> Result<(Client, Option<String>)> {
         let role = Role::from(self.role);
         let usual = Client::new(self.id, role);
         let auth_method = match self.auth {
@@ -121,6 +144,11 @@ impl Add {
         };
         let secret = (auth_method == AuthMethod::ClientSecretBasic).then(id::random_token);
         let client = Client {
+            consent: match self.consent {
+                Some(consent) => consent.into(),
+                None if role == Role::App => consent_default,
+                None => usual.consent,
+            },
             name: self.name.unwrap_or(usual.name),
             tenant: self.tenant,
             auth_method,
@@ -168,28 +196,32 @@ mod tests {
             post_logout_redirect_uris: Vec::new(),
             backchannel_logout_uri: None,
             may_introspect: false,
+            consent: None,
         }
     }
 
     #[test]
     fn an_app_is_public_and_held_to_its_patient_unless_told_otherwise() {
-        let (client, secret) = add(RoleName::App).client().unwrap();
+        let (client, secret) = add(RoleName::App).client(ConsentPolicy::Always).unwrap();
         assert_eq!((client.auth_method, secret), (AuthMethod::None, None));
         assert_eq!(client.origins, ["https://app.example"]);
+        assert_eq!(client.consent, ConsentPolicy::Always);
         assert!(client.scope.contains("patient/*.cruds") && !client.scope.contains("user/"));
         client.registration().check().unwrap();
     }
 
     #[test]
     fn a_secret_is_generated_and_only_its_digest_stored() {
-        let (client, secret) = Add { auth: Some(AuthName::ClientSecretBasic), ..add(RoleName::App) }.client().unwrap();
+        let (client, secret) =
+            Add { auth: Some(AuthName::ClientSecretBasic), ..add(RoleName::App) }.client(ConsentPolicy::Once).unwrap();
         assert_eq!(client.secret_digest, Some(id::token_digest(&secret.unwrap())));
         client.registration().check().unwrap();
     }
 
     #[test]
     fn a_poc_needs_keys_and_a_tenant() {
-        let (client, _) = add(RoleName::Poc).client().unwrap();
+        let (client, _) = add(RoleName::Poc).client(ConsentPolicy::Always).unwrap();
+        assert_eq!(client.consent, ConsentPolicy::Never, "the operator's default is for apps");
         assert!(client.registration().check().is_err());
     }
 }

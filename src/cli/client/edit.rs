@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::add::ConsentName;
 use crate::cli::database::Opened;
 use crate::clock::{Clock, SystemClock};
 use crate::smart::registration::origins_of;
@@ -40,6 +41,9 @@ pub(in crate::cli) struct Set {
     /// Whether its tokens may ask /introspect about tokens of others
     #[arg(long, value_name = "BOOL")]
     may_introspect: Option<bool>,
+    /// For an app: whether people are asked what it may do for them
+    #[arg(long, value_enum)]
+    consent: Option<ConsentName>,
 }
 
 #[derive(Args)]
@@ -81,6 +85,7 @@ pub(super) async fn set(set: Set, opened: &Opened) -> Result<()> {
         client.backchannel_logout_uri = Some(uri).filter(|uri| !uri.is_empty());
     }
     client.may_introspect = set.may_introspect.unwrap_or(client.may_introspect);
+    client.consent = set.consent.map_or(client.consent, Into::into);
     if client == old {
         bail!("nothing to change: `sofa client set --help` shows what can be");
     }

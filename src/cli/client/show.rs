@@ -78,6 +78,7 @@ fn shown(client: &Client) -> Value {
         "post_logout_redirect_uris": client.post_logout_redirect_uris,
         "backchannel_logout_uri": client.backchannel_logout_uri,
         "may_introspect": client.may_introspect,
+        "consent": client.consent.as_str(),
         "source": client.source.as_str(),
         "enabled": client.enabled,
     })

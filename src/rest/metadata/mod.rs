@@ -157,6 +157,7 @@ fn security(config: &Config) -> Value {
             endpoint("token", "/token"),
             endpoint("introspect", "/introspect"),
             endpoint("revoke", "/revoke"),
+            endpoint("manage", "/manage"),
         ],
     });
     if config.registry.dynamic

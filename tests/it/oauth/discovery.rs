@@ -82,6 +82,8 @@ async fn every_advertised_endpoint_exists() {
         assert_eq!(server.post(path, &[("token", "x"), ("grant_type", "refresh_token")], &[]).await.status / 100, 4);
     }
     assert_eq!(server.get("/authorize").await.status, 400);
+    let page = document["management_endpoint"].as_str().unwrap().strip_prefix(ISSUER).unwrap();
+    assert!(server.get(page).await.expect(200).text.contains("type=\"password\""));
 }
 
 #[tokio::test]

@@ -3,8 +3,11 @@
 mod assertion;
 mod authorize;
 mod client_keys;
+mod consent;
+mod continue_as;
 mod discovery;
 mod login;
+mod manage;
 mod register;
 mod token;
 
@@ -22,7 +25,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use sofa::clock::{Clock, ManualClock};
-use sofa::config::Config;
+use sofa::config::{Config, ConsentPolicy};
 use sofa::id::{new_uuid, random_token, token_digest};
 use sofa::interaction::Engine;
 use sofa::oauth::{OauthState, router};
@@ -290,6 +293,7 @@ pub fn client(client_id: &str, role: Role, auth_method: AuthMethod) -> Client {
         redirect_uris: if role == Role::Service { Vec::new() } else { vec![REDIRECT.into()] },
         scope: EVERYTHING.into(),
         origins: vec!["https://app.example".into()],
+        consent: ConsentPolicy::Never,
         ..Client::new(client_id, role)
     }
 }
@@ -383,6 +387,10 @@ impl Browser {
     pub async fn authorize(&mut self, server: &Oauth, request: &[(&str, &str)]) -> Answer {
         let uri = format!("/authorize?{}", encode(request));
         self.send(server, Request::get(uri).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn get(&mut self, server: &Oauth, path: &str) -> Answer {
+        self.send(server, Request::get(path).body(Body::empty()).unwrap()).await
     }
 
     pub async fn post(&mut self, server: &Oauth, path: &str, fields: &[(&str, &str)]) -> Answer {

@@ -40,6 +40,17 @@ fn refused(answer: Answer, status: u16, error: &str) -> Answer {
     answer
 }
 
+/// Agrees to everything on the consent page.
+async fn agree(server: &Oauth, browser: &mut Browser, page: &Answer) -> Answer {
+    assert!(page.status == 200 && page.text.contains("action=\"consent\""), "{}", page.text);
+    let token = form_token(page);
+    let boxes = page.text.split("<input type=\"checkbox\"").skip(1).map(|rest| rest.split('>').next().unwrap());
+    let scopes: Vec<&str> = boxes.map(|tag| tag.split("value=\"").nth(1).unwrap().split('"').next().unwrap()).collect();
+    let mut fields = vec![("request", token.as_str()), ("action", "allow")];
+    fields.extend(scopes.iter().map(|scope| ("scope", *scope)));
+    browser.post(server, "/consent", &fields).await
+}
+
 fn app() -> Value {
     json!({"client_name": "Growth", "redirect_uris": [REDIRECT], "token_endpoint_auth_method": "none"})
 }
@@ -66,7 +77,10 @@ async fn a_public_app_registers_itself_and_is_launched() {
     );
     assert_eq!(told["scope"], sofa::config::Config::for_tests("").registry.dynamic_scope);
     let (launch, _) = server.launch(|_| {}).await;
-    let code = server.code(client_id, &launch, "launch patient/*.cruds user/*.rs").await;
+    let request = [("launch", launch.as_str()), ("scope", "launch patient/*.cruds user/*.rs")];
+    let mut browser = Browser::default();
+    let page = browser.sign_in(&server, &with(&authorization(client_id), &request), "julie", PASSWORD).await;
+    let code = agree(&server, &mut browser, &page).await.code();
     let reply = server.exchange(client_id, &code).await.expect(200).json();
     assert_eq!(reply["scope"], "launch patient/*.rs", "no more than the operator allows");
     assert_eq!(server.audited("client-add", "success").await, 1);
@@ -185,7 +199,12 @@ async fn an_app_that_nobody_vetted_cannot_make_this_server_redirect_before_a_per
     assert!(page.text.contains("Growth (app.example)"), "{}", page.text);
     let again = browser.fill_in(&server, &page, "julie", "wrong").await.expect(403);
     assert!(again.text.contains("Growth (app.example)"), "{}", again.text);
-    browser.fill_in(&server, &page, "julie", PASSWORD).await.code();
+    let page = browser.fill_in(&server, &page, "julie", PASSWORD).await;
+    assert!(page.text.contains("Growth (app.example)"), "{}", page.text);
+    agree(&server, &mut browser, &page).await.code();
+    // Signed in: the person is asked again, nothing is sent back in silence.
+    let page = browser.authorize(&server, &request).await;
+    agree(&server, &mut browser, &page).await.code();
 }
 
 #[tokio::test]
