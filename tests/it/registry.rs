@@ -283,7 +283,7 @@ async fn apply(server: &Oauth, clients: &str) -> Result<usize, String> {
 }
 
 async fn stored(server: &Oauth, client_id: &str) -> Client {
-    store::client::find(&mut *server.db.pool.acquire().await.unwrap(), client_id).await.unwrap().unwrap()
+    store::client::find(&mut server.db.pool.acquire().await.unwrap(), client_id).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -293,7 +293,7 @@ async fn the_configuration_file_registers_changes_and_disables_clients() {
     let entry = |scope: &str, path: &str| {
         format!(
             "[[registry.clients]]\nid = \"filed\"\nrole = \"app\"\nauth = \"client_secret_basic\"\nsecret_file = {path:?}\n\
-             redirect_uris = [\"https://app.example/cb?keep=1\"]\nscope = {scope:?}\n"
+             redirect_uris = [\"https://app.example/cb?keep=1\"]\nscope = {scope:?}\nconsent = \"never\"\n"
         )
     };
     let first = entry("launch patient/*.rs", secret.path().to_str().unwrap());
