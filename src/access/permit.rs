@@ -154,7 +154,7 @@ fn by_scope(caller: &Caller, kind: &str, letters: &[Letter]) -> Result<Permit, D
     if broad {
         return Ok(permit(caller, None));
     }
-    let patient = caller.launch.as_ref().and_then(|launch| launch.patient.clone());
+    let patient = caller.patient.clone();
     if let Some(patient) = patient.filter(|_| caller.role == Role::App && has(Level::Patient)) {
         return Ok(permit(caller, Some(patient)));
     }

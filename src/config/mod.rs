@@ -6,6 +6,7 @@
 mod check;
 mod load;
 mod oauth;
+mod standalone;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 pub use load::{Error, Flag, Sources, load};
 pub use oauth::{ConsentPolicy, Oauth};
+pub use standalone::{SharedPatients, Standalone};
 
 use crate::secret::Secret;
 use crate::telemetry::Format;
@@ -50,6 +52,8 @@ pub struct Config {
     pub events: Events,
     /// `[oauth]`
     pub oauth: Oauth,
+    /// `[standalone]`
+    pub standalone: Standalone,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.
