@@ -6,6 +6,7 @@
 mod check;
 mod load;
 mod oauth;
+mod registry;
 mod standalone;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use load::{Error, Flag, Sources, load};
 pub use oauth::{ConsentPolicy, Oauth};
+pub use registry::Registry;
 pub use standalone::{SharedPatients, Standalone};
 
 use crate::secret::Secret;
@@ -54,6 +56,8 @@ pub struct Config {
     pub oauth: Oauth,
     /// `[standalone]`
     pub standalone: Standalone,
+    /// `[registry]`
+    pub registry: Registry,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.

@@ -18,6 +18,7 @@ mod approval;
 mod authorize;
 mod bearer;
 mod client_auth;
+mod client_keys;
 mod consent;
 mod continue_as;
 mod cookie;
@@ -63,13 +64,16 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 pub struct OauthState {
     engine: Engine,
     keys: Arc<KeySet>,
+    client_keys: client_keys::ClientKeys,
     passwords: password::Checker,
 }
 
 impl OauthState {
-    /// The endpoints' share of the program's parts.
-    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Self {
-        Self { engine, keys, passwords: password::Checker::new() }
+    /// The endpoints' share of the program's parts. Fails where the system's certificates cannot be read.
+    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Result<Self, reqwest::Error> {
+        let (pool, clock) = (engine.pool.clone(), engine.clock.clone());
+        let client_keys = client_keys::ClientKeys::new(pool, clock, &engine.config.registry)?;
+        Ok(Self { engine, keys, client_keys, passwords: password::Checker::new() })
     }
 
     fn now(&self) -> OffsetDateTime {

@@ -5,6 +5,7 @@
 pub mod client;
 pub mod discovery;
 pub mod explain;
+pub mod jwks;
 pub mod launch;
 pub mod pkce;
 pub mod scope;

@@ -33,6 +33,8 @@ const EXTEND: &str = "update grant_row set expires_at = greatest(expires_at, $2)
 const REVOKE: &str = "update grant_row set revoked_at = $2 where id = $1 and revoked_at is null";
 const REVOKE_BY_CONTEXT: &str = "update grant_row set revoked_at = $2 where context_id = $1 and revoked_at is null";
 const REVOKE_BY_USER: &str = "update grant_row set revoked_at = $2 where user_id = $1 and revoked_at is null";
+const REVOKE_BY_CLIENT: &str = "update grant_row set revoked_at = $2 where client_id = $1 and revoked_at is null";
+const DELETE_BY_CLIENT: &str = "delete from grant_row where client_id = $1";
 const REVOKE_BY_USER_AND_CLIENT: &str =
     "update grant_row set revoked_at = $3 where user_id = $1 and client_id = $2 and revoked_at is null";
 const HELD_FOR: &str = "select g.client_id, c.name as client_name, g.scope, g.created_at, p.name as launched_from
@@ -259,6 +261,16 @@ pub async fn revoke_by_context(tx: &mut Tx, context: Uuid, now: OffsetDateTime) 
 /// Ends every grant of a person; gives their number.
 pub async fn revoke_by_user(tx: &mut Tx, user: Uuid, now: OffsetDateTime) -> Result<u64> {
     Ok(sqlx::query(REVOKE_BY_USER).bind(user).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Ends every grant of a client; gives their number.
+pub async fn revoke_by_client(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(REVOKE_BY_CLIENT).bind(client_id).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Removes every grant of a client, with its codes and tokens; gives their number.
+pub async fn delete_by_client(tx: &mut Tx, client_id: &str) -> Result<u64> {
+    Ok(sqlx::query(DELETE_BY_CLIENT).bind(client_id).execute(tx.conn()).await?.rows_affected())
 }
 
 /// Ends every grant of a client for a person; gives their number.

@@ -2,6 +2,7 @@
 
 mod assertion;
 mod authorize;
+mod client_keys;
 mod consent;
 mod continue_as;
 mod discovery;
@@ -160,7 +161,7 @@ impl Oauth {
         let engine = engine(pool, clock.clone(), config);
         let keys = KeySet::open(engine.pool.clone(), sealer(), clock.clone(), ISSUER.to_owned()).await.unwrap();
         let keys = Arc::new(keys);
-        let router = router(OauthState::new(engine.clone(), keys.clone()));
+        let router = router(OauthState::new(engine.clone(), keys.clone()).unwrap());
         let this = Self { db, clock, engine, keys, router };
         this.seed().await;
         this

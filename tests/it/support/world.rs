@@ -86,14 +86,19 @@ impl World {
 
     /// A backend service with its token: it writes the jurisdiction's shared data.
     pub async fn service(&self, client_id: &str) -> Session {
+        self.service_with(client_id, "system/*.cruds").await
+    }
+
+    /// The same with this scope.
+    pub async fn service_with(&self, client_id: &str, scope: &str) -> Session {
         let key = Key::es384("service-key");
         let client = Client {
             jwks: Some(key.jwks.clone()),
-            scope: "system/*.cruds".to_owned(),
+            scope: scope.to_owned(),
             ..unregistered(client_id, Role::Service, 0, AuthMethod::PrivateKeyJwt)
         };
         self.register(&client).await;
-        let answer = self.client_credentials(client_id, &key, "system/*.cruds").await.expect(200);
+        let answer = self.client_credentials(client_id, &key, scope).await.expect(200);
         self.stranger().with_token(answer.json()["access_token"].as_str())
     }
 
