@@ -377,8 +377,8 @@ pub fn outside_a_launch(asked: &ScopeSet, client: &Client, standalone: bool) -> 
     if may_pick && wants_patient { Occasion::ToPick } else { Occasion::NoPatient }
 }
 
-/// What of `asked` this client can be granted on this occasion. Of the shared data nobody gets more than the compartment of
-/// the patient that was picked, so there are no `user/` scopes.
+/// What of `asked` this client can be granted on this occasion. Of the shared data nobody gets more than to read the
+/// compartment of the patient that was picked, so there are no `user/` scopes.
 pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Result<ScopeSet, Refusal> {
     let has_resource_scopes =
         [Level::Patient, Level::User, Level::System].into_iter().any(|level| asked.has_level(level));
@@ -403,6 +403,13 @@ pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Resu
             None => client.role == Role::Poc || !scope::is_operation(plain),
         }
     });
+    let granted = match occasion {
+        Occasion::PickedShared(_) => {
+            let limit = format!("{} patient/*.rs", granted.clone().only_levels(&[]));
+            granted.within(&ScopeSet::parse(&limit))
+        }
+        _ => granted,
+    };
     if granted.is_empty() { Err(Refusal::Scope) } else { Ok(granted) }
 }
 
@@ -523,6 +530,10 @@ mod tests {
         assert_eq!(granted(Occasion::PickedInLaunch(visit)), both);
         assert_eq!(granted(Occasion::PickedInLaunch(patient.clone())), "launch/patient patient/*.rs user/*.rs openid");
         assert_eq!(granted(Occasion::PickedShared(patient)), "launch/patient patient/*.rs openid");
+        let wide = "launch/patient patient/*.cruds patient/Observation.c patient/*.read openid";
+        let picked = Occasion::PickedShared(LaunchValues { patient: Some("1".into()), ..Default::default() });
+        let read_only = grantable(&ScopeSet::parse(wide), &client(Role::App, wide), &picked).unwrap().to_string();
+        assert_eq!(read_only, "launch/patient patient/*.rs patient/*.read openid");
         let launch = ScopeSet::parse("launch patient/*.rs");
         assert!(matches!(grantable(&launch, &app, &Occasion::ToPick), Err(Refusal::LaunchScope)));
     }
