@@ -33,6 +33,7 @@ pub(super) fn check(config: &Config) -> Checked {
     validation(config)?;
     times(config)?;
     config.oauth.check()?;
+    config.standalone.check()?;
     config.registry.check()?;
     let types = config.context.resource_types.iter().flatten();
     for name in types {

@@ -7,6 +7,7 @@ mod check;
 mod load;
 mod oauth;
 mod registry;
+mod standalone;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use serde::Deserialize;
 pub use load::{Error, Flag, Sources, load};
 pub use oauth::{ConsentPolicy, Oauth};
 pub use registry::{ConfiguredClient, Registry};
+pub use standalone::{SharedPatients, Standalone};
 
 use crate::secret::Secret;
 use crate::telemetry::Format;
@@ -52,6 +54,8 @@ pub struct Config {
     pub events: Events,
     /// `[oauth]`
     pub oauth: Oauth,
+    /// `[standalone]`
+    pub standalone: Standalone,
     /// `[registry]`
     pub registry: Registry,
     /// `[log]`

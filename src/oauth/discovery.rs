@@ -22,7 +22,8 @@ pub fn routes() -> Router<OauthState> {
 
 /// The SMART document.
 async fn smart(State(state): State<OauthState>) -> Json<Value> {
-    Json(with_registration(&state, discovery::smart_configuration(state.public_url())))
+    let document = discovery::smart_configuration(state.public_url(), state.engine.config.standalone.enabled);
+    Json(with_registration(&state, document))
 }
 
 /// The OpenID Connect document.
