@@ -29,6 +29,7 @@ mod oauth;
 mod pages;
 mod patch;
 mod plans;
+mod polling;
 mod profiles;
 mod reindex;
 mod replicas;
