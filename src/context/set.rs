@@ -125,7 +125,6 @@ async fn attempt(
     input: &Input,
     key: Option<&Key<'_>>,
 ) -> Result<Option<String>, Failure> {
-    let now = engine.now();
     let context_id = id::new_uuid();
     let mut tx = store::begin_behind(&engine.pool, permit.wall()).await?;
     let mut issues = Vec::new();
@@ -151,6 +150,7 @@ async fn attempt(
     if !keys.lock(&mut tx, None).await? {
         return Ok(None);
     }
+    let now = engine.now();
     let resolved = write::resolve(&mut tx, engine, &planned, now).await?;
     let stored = Stored { written: &resolved.written, engine };
     agreement(&stored, input, &links, &mut issues)?;

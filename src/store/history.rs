@@ -67,6 +67,8 @@ pub struct Window {
     pub since: Option<OffsetDateTime>,
     /// Current at some time in `[low, high)`, where `None` is no end; a delete: made in it.
     pub at: Option<(OffsetDateTime, Option<OffsetDateTime>)>,
+    /// Made at or before this instant.
+    pub until: Option<OffsetDateTime>,
     /// Only of these resources: `Type/id`.
     pub only: Option<Vec<String>>,
     /// In which direction the listing is walked.
@@ -77,6 +79,22 @@ pub struct Window {
     pub limit: i64,
     /// Whether deletes come with what they deleted.
     pub with_before: bool,
+}
+
+// Of a launch or PoC: what it holds, and what another launch of the PoC changes that it sees; the latter by the keys of
+// resources that are being changed.
+const OLDEST_WAITING: &str = "select min(i.created_at) from intent i where i.tenant = $1 and (i.context = $2
+    or exists (select 1 from context c where c.id = i.context and c.poc_client = $3)
+    or exists (select 1 from write_lock w join resource r on r.tenant = w.tenant
+        and r.type = split_part(w.key, '/', 1) and r.id = split_part(w.key, '/', 2)
+      where w.intent = i.id and (r.context = $2 or r.poc_client = $3 or exists (select 1 from context_link l
+        where l.context = $2 and l.tenant = r.tenant and l.type = r.type and l.id = r.id))))";
+
+/// The time of the oldest change that is staged and, once it is stored, visible: a listing is complete only up to there,
+/// for what is stored later carries the time of its staging.
+pub async fn oldest_waiting(conn: &mut PgConnection, visible: &Visible) -> Result<Option<OffsetDateTime>> {
+    let query = sqlx::query_scalar(OLDEST_WAITING).bind(visible.tenant).bind(visible.context).bind(&visible.poc_client);
+    Ok(query.fetch_one(conn).await?)
 }
 
 /// Versions of a resource that the caller was found to see.
@@ -228,7 +246,9 @@ impl Window {
     /// The conditions on rows `x` of a table; `place` tells where a row stands. The bounds on `updated` alone are there for
     /// the index.
     fn and(&self, table: &Table, place: &str) -> String {
-        let mut and = "x.updated >= coalesce($5, '-infinity') and x.updated < coalesce($6, 'infinity')".to_owned();
+        let mut and = "x.updated >= coalesce($5, '-infinity') and x.updated < coalesce($6, 'infinity')
+            and x.updated <= coalesce($15, 'infinity')"
+            .to_owned();
         let beyond = if self.oldest_first { ">" } else { "<" };
         if self.after.is_some() && place == AMONG_ALL {
             and += &format!(" and x.updated {beyond}= $7 and {place} {beyond} ($7, $8, $9, $10, $11)");
@@ -277,7 +297,8 @@ fn arguments(tenant: i64, types: &[&str], of: Option<&str>, window: &Window) -> 
         arguments.add(after.map(|cursor| cursor.tenant))?;
         arguments.add(window.at.map(|(low, _)| low))?;
         arguments.add(&window.only)?;
-        arguments.add(window.with_before)
+        arguments.add(window.with_before)?;
+        arguments.add(window.until)
     };
     add().map_err(sqlx::Error::Encode)?;
     Ok(arguments)

@@ -32,6 +32,7 @@ mod oauth;
 mod pages;
 mod patch;
 mod plans;
+mod polling;
 mod profiles;
 mod refusals;
 mod registry;

@@ -145,7 +145,7 @@ const ROWS: &[(&str, Row)] = &[
     ("HI1", By(&["histories::the_history_of_a_type_holds_every_version_of_its_resources_and_no_other", "fhir_crud::the_history_of_an_instance_is_newest_first_with_the_deletes"])),
     ("HI2", By(&["histories::the_history_of_a_type_holds_every_version_of_its_resources_and_no_other", "conditional::a_patch_is_an_update"])),
     ("HI3", By(&["histories::the_history_of_a_type_holds_every_version_of_its_resources_and_no_other"])),
-    ("HI4", By(&["histories::since_and_at_choose_versions_by_their_time", "histories::a_list_narrows_a_history_to_what_it_names", "histories::parameters_are_checked_and_unknown_ones_left_out_of_the_links"])),
+    ("HI4", By(&["histories::since_and_at_choose_versions_by_their_time", "polling::who_asks_since_the_last_version_told_misses_none_that_was_staged_before_it", "histories::a_list_narrows_a_history_to_what_it_names", "histories::parameters_are_checked_and_unknown_ones_left_out_of_the_links"])),
     ("HI5", By(&["fhir_crud::what_does_not_exist_is_not_found_and_what_was_deleted_is_gone", "fhir_crud::the_history_of_an_instance_is_newest_first_with_the_deletes"])),
     ("HI6", By(&["histories::pages_forward_and_backward_show_every_version_once", "histories::what_is_written_meanwhile_moves_no_page"])),
     ("HI7", By(&["histories::conditional_interactions_appear_as_plain_ones"])),

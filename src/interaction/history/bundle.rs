@@ -1,7 +1,6 @@
 //! The Bundle of a history.
 
 use serde_json::json;
-use time::OffsetDateTime;
 
 use super::listing::Listing;
 use crate::{
@@ -11,9 +10,9 @@ use crate::{
 };
 
 /// The Bundle as JSON text.
-pub fn text(base: &str, now: OffsetDateTime, links: &[(&str, String)], listing: &Listing) -> Result<String, Failure> {
+pub fn text(base: &str, links: &[(&str, String)], listing: &Listing) -> Result<String, Failure> {
     let links: Vec<_> = links.iter().map(|(relation, url)| json!({"relation": relation, "url": url})).collect();
-    let mut head = json!({"resourceType": "Bundle", "type": "history", "timestamp": instant::format(now)});
+    let mut head = json!({"resourceType": "Bundle", "type": "history", "timestamp": instant::format(listing.until)});
     if let Some(total) = listing.total {
         head["total"] = json!(total);
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, hash_map::Entry};
 
 use sqlx::PgConnection;
+use time::OffsetDateTime;
 
 use super::{Asked, Part, Place};
 use crate::{
@@ -28,8 +29,9 @@ const MAX_EXAMINED: usize = 5000;
 const MAX_FETCHED: i64 = 1000;
 
 /// A page.
-#[derive(Default)]
 pub struct Listing {
+    /// Up to when it is complete, apart from what is left out on purpose.
+    pub until: OffsetDateTime,
     /// How many versions there are on all pages, where that is known.
     pub total: Option<i64>,
     /// In the order that was asked for.
@@ -52,6 +54,8 @@ struct Walk<'e> {
     /// By type: under what leave versions are shown.
     permits: BTreeMap<String, Permit>,
     only: Option<Vec<String>>,
+    /// Since when a change waits for the point-of-care system that would belong here.
+    waiting: Option<OffsetDateTime>,
 }
 
 impl Listing {
@@ -75,6 +79,11 @@ impl Listing {
         Walk::begin(engine, caller, place, asked).await.map(drop)
     }
 
+    /// An empty one.
+    fn until(until: OffsetDateTime) -> Self {
+        Self { until, total: None, versions: Vec::new(), previous: None, next: None }
+    }
+
     /// Reads the page `part`.
     pub async fn read(
         engine: &Engine,
@@ -83,8 +92,11 @@ impl Listing {
         asked: &Asked,
         part: &Part,
     ) -> Result<Self, Failure> {
+        let now = engine.now();
         let (mut conn, walk) = Walk::begin(engine, caller, place, asked).await?;
-        let mut listing = if asked.count == 0 { Self::default() } else { walk.page(&mut conn, asked, part).await? };
+        let until = walk.waiting.map_or(now, |waiting| waiting.min(now));
+        let mut listing =
+            if asked.count == 0 { Self::until(until) } else { walk.page(&mut conn, asked, part, until).await? };
         let is_everything = asked.count > 0 && listing.previous.is_none() && listing.next.is_none();
         listing.total = if is_everything {
             i64::try_from(listing.versions.len()).ok()
@@ -161,10 +173,28 @@ impl<'e> Walk<'e> {
                 Source::Types(types::resource_types().filter(|kind| permits.contains_key(*kind)).collect())
             }
         };
-        Ok((conn, Self { engine, source, permits, only }))
+        let mut walk = Self { engine, source, permits, only, waiting: None };
+        walk.waiting = walk.oldest_waiting(&mut conn).await?;
+        Ok((conn, walk))
     }
 
-    async fn page(&self, conn: &mut PgConnection, asked: &Asked, part: &Part) -> Result<Listing, Failure> {
+    /// The versions of one resource are stored in the order of their times; among several, a change that waits for its PoC
+    /// has an earlier time than others that are stored already. Whoever asks again for what came after the last version seen
+    /// (`_since`) would miss it, so what is later than the oldest of them is not told yet.
+    async fn oldest_waiting(&self, conn: &mut PgConnection) -> Result<Option<OffsetDateTime>, Failure> {
+        match (&self.source, self.permits.values().next()) {
+            (Source::Types(_), Some(permit)) => Ok(store::oldest_waiting(conn, permit.visible()).await?),
+            _ => Ok(None),
+        }
+    }
+
+    async fn page(
+        &self,
+        conn: &mut PgConnection,
+        asked: &Asked,
+        part: &Part,
+        until: OffsetDateTime,
+    ) -> Result<Listing, Failure> {
         let wanted = usize::try_from(asked.count).unwrap_or_default();
         let mut window = self.window(asked);
         window.oldest_first = asked.oldest_first != part.backward;
@@ -199,13 +229,15 @@ impl<'e> Walk<'e> {
         if part.backward {
             shown.reverse();
         }
-        Ok(Listing { total: None, versions: shown, previous, next })
+        Ok(Listing { until, total: None, versions: shown, previous, next })
     }
 
     fn window(&self, asked: &Asked) -> Window {
         Window {
             since: asked.since,
             at: asked.at,
+            // What was current at some time is no matter of what comes next.
+            until: self.waiting.filter(|_| asked.at.is_none()),
             only: self.only.clone(),
             with_before: self.permits.values().any(Permit::is_limited),
             ..Window::default()

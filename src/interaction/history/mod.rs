@@ -12,6 +12,10 @@
 //! | a known parameter twice, with a modifier, or with an unusable value | 400 |
 //! | a paging link of another caller | 404 |
 //!
+//! A change that waits for its point-of-care system carries the time of its staging. Until it is stored or withdrawn, the
+//! history of a type or of everything goes no further than to that time, which is also the `timestamp` of the Bundle: who
+//! asks next for what came `_since` then, or since the last version told, misses nothing.
+//!
 //! Deletes are entries without a resource; what was purged is no entry at all. Under `patient/` scopes every version is
 //! judged for itself (a resource may have moved from one patient to another), and a delete by what it deleted.
 
@@ -121,5 +125,5 @@ pub async fn history(
             links.push((relation, url(&format!("?{}={}", page::PARAMETER, tokens.token(&part).await?))));
         }
     }
-    bundle::text(&engine.base, engine.now(), &links, &listing)
+    bundle::text(&engine.base, &links, &listing)
 }

@@ -8,6 +8,9 @@
 //! app ◀──201── 5 answer
 //! ```
 //!
+//! A change carries the time at which everything else about it was decided, under the locks of its keys and, of a launch,
+//! of its PoC's Subscriptions: times rise in the order of the versions of a resource, and in that of staging.
+//!
 //! Creates and updates by an app in a launch take this path ([`stage`], [`deliver`], [`apply`]); everything else commits
 //! in one ordinary transaction ([`commit`]). A killed process leaves intents behind, which [`recover`] finishes.
 
@@ -208,12 +211,12 @@ enum Attempt {
 }
 
 async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Result<Attempt, Failure> {
-    let now = engine.now();
+    let begun = engine.now();
     let keys = Keys::of(planned)?;
     let mut tx = store::begin_behind(&engine.pool, &caller.wall()).await?;
     let intent = caller.launch.as_ref().map(|_| id::new_uuid());
     if let Some(launch) = &caller.launch
-        && !store::context::lock_alive(&mut tx, launch.id, now).await?
+        && !store::context::lock_alive(&mut tx, launch.id, begun).await?
     {
         return Err(Failure::Ended);
     }
@@ -222,11 +225,17 @@ async fn attempt(engine: &Engine, caller: &Caller, planned: &[Planned]) -> Resul
         look_first(&mut tx, engine, planned).await?;
         return Ok(Attempt::Locked);
     }
-    let (planned, mut accepted) = subscription::accept::accept(&mut tx, engine, planned, now).await?;
-    let mut resolved = resolve(&mut tx, engine, &planned, now).await?;
-    let told = resolved.changes.iter().any(|change| change.method != Method::Delete);
-    if let (Some(launch), Some(intent), true) = (&caller.launch, intent, told) {
-        let staged = stage::stage(engine, caller, launch, intent, &mut tx, &resolved, now).await?;
+    let (planned, mut accepted) = subscription::accept::accept(&mut tx, engine, planned, begun).await?;
+    let prepared = resolve::prepare(&mut tx, engine, &planned, begun).await?;
+    let turn = match caller.launch.as_ref().filter(|_| prepared.brings_content()) {
+        Some(launch) => Some(stage::Turn::wait(&mut tx, launch, begun).await?),
+        None => None,
+    };
+    // Of two writes of one resource, and of two of one PoC's launches, the later one has the later time.
+    let now = engine.now();
+    let mut resolved = prepared.at(engine, now)?;
+    if let (Some(turn), Some(intent)) = (turn, intent) {
+        let staged = stage::stage(engine, caller, turn, intent, &mut tx, &resolved, now).await?;
         if let Some(staged) = staged {
             stage::finish(engine, tx, staged, resolved.changes).await?;
             return Ok(Attempt::Done(resolved.written));

@@ -42,6 +42,14 @@ enum Target {
     Nothing,
 }
 
+/// Planned writes of which everything is known but the time.
+pub struct Prepared<'p> {
+    planned: &'p [Planned],
+    targets: Vec<Target>,
+    /// What each will store; `None`: nothing.
+    contents: Vec<Option<Resource>>,
+}
+
 /// Resolves all planned writes against the stored state, locking the rows they will replace. Their [`super::Keys`] must
 /// be held already: otherwise a condition could be answered before the write that changes the answer.
 pub async fn resolve(
@@ -50,6 +58,16 @@ pub async fn resolve(
     planned: &[Planned],
     now: OffsetDateTime,
 ) -> Result<Resolved, Failure> {
+    prepare(tx, engine, planned, now).await?.at(engine, now)
+}
+
+/// All of [`resolve`] that asks the store.
+pub async fn prepare<'p>(
+    tx: &mut Tx,
+    engine: &Engine,
+    planned: &'p [Planned],
+    now: OffsetDateTime,
+) -> Result<Prepared<'p>, Failure> {
     // Deletes come first (http.html#trules): no condition finds what goes in the same request.
     let mut deleted: HashMap<&str, HashSet<&str>> = HashMap::new();
     for plan in planned {
@@ -74,13 +92,25 @@ pub async fn resolve(
             *content = content.edited(reference::replacements(content, &found), &engine.limits())?;
         }
     }
-    let mut resolved = Resolved::default();
-    for ((plan, target), content) in planned.iter().zip(targets).zip(contents) {
-        let written = finish(engine, plan, target, content, now, &mut resolved)
-            .map_err(|failure| located(failure, plan.at.as_deref()))?;
-        resolved.written.push(written);
+    Ok(Prepared { planned, targets, contents })
+}
+
+impl Prepared<'_> {
+    /// Whether anything will be created or updated.
+    pub fn brings_content(&self) -> bool {
+        self.contents.iter().any(Option::is_some)
     }
-    Ok(resolved)
+
+    /// The final changes, made at this time.
+    pub fn at(self, engine: &Engine, now: OffsetDateTime) -> Result<Resolved, Failure> {
+        let mut resolved = Resolved::default();
+        for ((plan, target), content) in self.planned.iter().zip(self.targets).zip(self.contents) {
+            let written = finish(engine, plan, target, content, now, &mut resolved)
+                .map_err(|failure| located(failure, plan.at.as_deref()))?;
+            resolved.written.push(written);
+        }
+        Ok(resolved)
+    }
 }
 
 /// The failure of one entry as that of its Bundle: the entry is named.

@@ -40,17 +40,32 @@ pub(super) struct Staged {
     at_once: bool,
 }
 
+/// The Subscriptions that a launch's changes are told to, locked: the changes of one PoC's launches are staged one after
+/// another, in the order of the times that they are given under this lock. A later one that is stored already thus never
+/// overtakes an earlier one that nobody sees waiting yet.
+pub(super) struct Turn<'a> {
+    launch: &'a LaunchContext,
+    subscribers: Vec<Subscriber>,
+}
+
+impl<'a> Turn<'a> {
+    /// Waits for it.
+    pub async fn wait(tx: &mut Tx, launch: &'a LaunchContext, now: OffsetDateTime) -> Result<Self, Failure> {
+        Ok(Self { launch, subscribers: intent::subscribers(tx, &launch.poc_client, now).await? })
+    }
+}
+
 /// Makes the resolved changes durable as an intent, in the caller's transaction. `None` when nobody has to be told.
 pub(super) async fn stage(
     engine: &Engine,
     caller: &Caller,
-    launch: &LaunchContext,
+    turn: Turn<'_>,
     id: Uuid,
     tx: &mut Tx,
     resolved: &Resolved,
     now: OffsetDateTime,
 ) -> Result<Option<Staged>, Failure> {
-    let subscribers = intent::subscribers(tx, &launch.poc_client, now).await?;
+    let Turn { launch, subscribers } = turn;
     if subscribers.is_empty() && engine.config.delivery.without_subscriber == WithoutSubscriber::Refuse {
         let text = "the point-of-care system has no active Subscription, so it cannot be told of this change; \
                     nothing was stored";
