@@ -20,6 +20,9 @@ use crate::{
     interaction::Failure,
 };
 
+/// The media type of forms.
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
 /// A parsed resource of any type.
 pub struct FhirBody(pub Resource);
 
