@@ -288,6 +288,23 @@ async fn every_body_says_a_media_type_that_its_door_takes() {
 }
 
 #[tokio::test]
+async fn a_patch_in_another_charset_than_utf8_is_not_read() {
+    let (_server, service) = service().await;
+    let id = service.post("Organization", &organization("1")).await.expect(201).id();
+    for path in [format!("Organization/{id}"), "Organization?identifier=urn:o|1".to_owned()] {
+        for kind in [JSON_PATCH, FHIR_JSON] {
+            for charset in ["utf-16", "iso-8859-1"] {
+                let kind = format!("{kind}; charset={charset}");
+                let answer = service.send("PATCH", &path, &[("content-type", &kind)], Some(rename())).await;
+                assert!(answer.expect_issue(415, "not-supported").header("accept-patch").contains(JSON_PATCH));
+            }
+        }
+        let kind = format!("{JSON_PATCH}; charset=UTF-8");
+        service.send("PATCH", &path, &[("content-type", &kind)], Some(rename())).await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn a_body_of_unknown_length_is_a_body_too() {
     let (server, service) = service().await;
     let id = service.post("Organization", &organization("1")).await.expect(201).id();
@@ -525,6 +542,7 @@ async fn a_json_patch_in_a_binary_patches_and_what_is_none_is_refused() {
     let patch = |resource: &Value| entry("", "PATCH", &path, Some(resource));
     for wrong in [
         binary("application/json", &rename()),
+        binary("application/json-patch+json; charset=utf-16", &rename()),
         binary(JSON_PATCH, "{}"),
         binary(JSON_PATCH, "[{\"op\":\"rename\"}]"),
         json!({"resourceType": "Binary", "contentType": JSON_PATCH}),
