@@ -30,9 +30,7 @@ impl Format {
     /// The format of a `Content-Type`: R4 in UTF-8, or nothing this server reads.
     pub fn of_content_type(text: &str) -> Option<Self> {
         let media_type = MediaType::parse(text.trim()).ok()?;
-        let charset = media_type.get_param(Name::new_unchecked("charset"));
-        let is_utf8 = charset.is_none_or(|charset| is_utf8(&charset.unquoted_str()));
-        Self::named(&media_type.essence().to_string()).filter(|_| is_utf8 && is_r4(&media_type))
+        Self::named(&media_type.essence().to_string()).filter(|_| in_utf8(&media_type) && is_r4(&media_type))
     }
 
     /// The format that `_format` asks for: `json`, `xml` or a media type.
@@ -49,19 +47,48 @@ impl Format {
     }
 }
 
+/// Whether a media type is that of a JSON Patch (RFC 6902), in UTF-8.
+pub fn is_json_patch(text: &str) -> bool {
+    MediaType::parse(text.trim()).is_ok_and(|media_type| {
+        media_type.essence().to_string().eq_ignore_ascii_case(JSON_PATCH) && in_utf8(&media_type)
+    })
+}
+
+/// The media type of a JSON Patch.
+pub const JSON_PATCH: &str = "application/json-patch+json";
+
 /// Whether a media type's `fhirVersion`, if there is one, is R4's.
 pub fn is_r4(media_type: &MediaType<'_>) -> bool {
     let versions = media_type.params().filter(|(name, _)| name.as_str().eq_ignore_ascii_case("fhirVersion"));
     versions.into_iter().all(|(_, version)| matches!(&*version.unquoted_str(), "4.0" | "4.0.1"))
 }
 
-fn is_utf8(charset: &str) -> bool {
-    ["utf-8", "utf8", "us-ascii"].iter().any(|known| known.eq_ignore_ascii_case(charset))
+/// Whether a media type names no other charset than UTF-8.
+fn in_utf8(media_type: &MediaType<'_>) -> bool {
+    let charset = media_type.get_param(Name::new_unchecked("charset"));
+    charset.is_none_or(|charset| {
+        ["utf-8", "utf8", "us-ascii"].iter().any(|known| known.eq_ignore_ascii_case(&charset.unquoted_str()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_json_patch_is_in_utf8() {
+        for (text, is) in [
+            ("application/json-patch+json", true),
+            ("Application/JSON-Patch+JSON; charset=\"UTF-8\"", true),
+            ("application/json-patch+json; charset=utf-16", false),
+            ("application/json-patch+json;charset=iso-8859-1", false),
+            ("application/json", false),
+            ("application/json-patch+json, text/plain", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json_patch(text), is, "{text}");
+        }
+    }
 
     #[test]
     fn all_names_in_use_are_known() {

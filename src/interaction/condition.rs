@@ -10,6 +10,7 @@ use super::{Engine, Failure, read::parsed, search};
 use crate::{
     access::{Caller, Permit},
     fhir::{
+        outcome::IssueType,
         reference,
         resource::Resource,
         search::{Filter, Handling, Query, condition},
@@ -69,6 +70,21 @@ impl Condition {
         self.leave.of(&self.kind).is_some_and(|permit| {
             (permit.is_limited() && permit.patient() == made_under.patient()) || permit.shows(content, id, base)
         })
+    }
+
+    /// The only match other than `except`, or none; 412 for several.
+    pub async fn only(
+        &self,
+        conn: &mut PgConnection,
+        engine: &Engine,
+        except: &HashSet<&str>,
+    ) -> Result<Option<Current>, Failure> {
+        let mut matches = self.matches(conn, engine, except).await?;
+        if matches.len() > 1 {
+            let text = "the condition matches several resources";
+            return Err(Failure::precondition(IssueType::MultipleMatches, text));
+        }
+        Ok(matches.pop())
     }
 
     /// The visible resources that match, other than those with the ids `except`; more than one is as good as many.

@@ -161,12 +161,7 @@ async fn settle(engine: &Engine, caller: &Caller, permit: &Permit, ask: &Ask) ->
 /// The only match, or none.
 async fn only(engine: &Engine, caller: &Caller, condition: &Condition) -> Result<Option<Current>, Failure> {
     let mut conn = engine.reader(&caller.wall()).await?;
-    let mut matches = condition.matches(&mut conn, engine, &HashSet::new()).await?;
-    if matches.len() > 1 {
-        let text = "the condition matches several resources";
-        return Err(Failure::precondition(IssueType::MultipleMatches, text));
-    }
-    Ok(matches.pop())
+    condition.only(&mut conn, engine, &HashSet::new()).await
 }
 
 fn of_the_match(resource: &Resource, row: Current, if_match: Option<i64>) -> Result<Op, Failure> {
@@ -275,13 +270,7 @@ async fn applied(engine: &Engine, patch: &Patch, before: Resource) -> Result<Res
 }
 
 fn check_version(current: i64, if_match: Option<i64>) -> Result<(), Failure> {
-    match if_match {
-        Some(expected) if expected != current => {
-            let text = format!("If-Match names version {expected}, the current version is {current}");
-            Err(Failure::precondition(IssueType::Conflict, text))
-        }
-        _ => Ok(()),
-    }
+    write::check_version(current, if_match.map(Expected::Version))
 }
 
 fn nothing_to_match() -> Failure {

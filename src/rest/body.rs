@@ -11,7 +11,7 @@ use http_body::Body as _;
 use super::{RestState, error::RestError};
 use crate::{
     fhir::{
-        format::Format,
+        format::{Format, JSON_PATCH, is_json_patch},
         outcome::{IssueType, Outcome},
         patch::Patch,
         resource::Resource,
@@ -19,6 +19,9 @@ use crate::{
     },
     interaction::Failure,
 };
+
+/// The media type of forms.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A parsed resource of any type.
 pub struct FhirBody(pub Resource);
@@ -110,11 +113,11 @@ impl FromRequest<RestState> for PatchBody {
     async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
         let media_type = media_type(request.headers()).to_owned();
         let read = match essence(&media_type).as_str() {
-            "application/json-patch+json" => {
+            JSON_PATCH if is_json_patch(&media_type) => {
                 let bytes = whole(request, state).await?;
                 Patch::json(utf8(&bytes)?, &state.engine.limits())
             }
-            "application/fhir+json" | "application/fhir+xml" => {
+            "application/fhir+json" | "application/fhir+xml" if Format::of_content_type(&media_type).is_some() => {
                 Patch::path(&FhirBody::from_request(request, state).await?.0)
             }
             _ => return Err(RestError::UnsupportedPatch(media_type)),

@@ -8,11 +8,7 @@
 //! | `$meta-add`, `$meta-delete` | 200; a new version, told to the PoC as an update; without a body if it may not be read |
 //! | the resource is unknown, or not for this caller | 404 |
 
-use axum::{
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
     RestState,
@@ -20,12 +16,11 @@ use super::{
     caller::Authenticated,
     error::RestError,
     extract::{Parameters, Path, Query},
-    instance::if_match,
-    preference::Preference,
     reply,
+    writing::Writing,
 };
 use crate::{
-    access::{Act, Caller, authorize},
+    access::{Act, authorize},
     fhir::{
         outcome::IssueType,
         patch::{Patch, Refused},
@@ -124,42 +119,37 @@ fn without_parameters(OptionalBody(body): OptionalBody) -> Result<(), Failure> {
 
 /// `POST [base]/[type]/[id]/$meta-add`
 pub async fn meta_add(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
+    writing: Writing,
     Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
     FhirBody(body): FhirBody,
 ) -> Result<Response, RestError> {
-    changed(&state, &caller, (kind, id), &headers, Patch::meta(&body, true)).await
+    changed(&writing, (kind, id), Patch::meta(&body, true)).await
 }
 
 /// `POST [base]/[type]/[id]/$meta-delete`
 pub async fn meta_delete(
-    State(state): State<RestState>,
-    Authenticated(caller): Authenticated,
+    writing: Writing,
     Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
     FhirBody(body): FhirBody,
 ) -> Result<Response, RestError> {
-    changed(&state, &caller, (kind, id), &headers, Patch::meta(&body, false)).await
+    changed(&writing, (kind, id), Patch::meta(&body, false)).await
 }
 
 async fn changed(
-    state: &RestState,
-    caller: &Caller,
+    writing: &Writing,
     (kind, id): (String, String),
-    headers: &HeaderMap,
     patch: Result<Patch, Refused>,
 ) -> Result<Response, RestError> {
+    let Writing { state, caller, .. } = writing;
     let permit = authorize(caller, Act::Update { kind: &kind })?;
     let patch = patch.map_err(|refused| match refused {
         Refused::Malformed(issue) | Refused::Unfitting(issue) => Failure::BadRequest(issue.into()),
     })?;
-    let ask = Ask::Patch { kind, target: Target::Id(id), patch: Box::new(patch), if_match: if_match(headers)? };
+    let ask = Ask::Patch { kind, target: Target::Id(id), patch: Box::new(patch), if_match: writing.if_match()? };
     let written =
         settle::write(&state.engine, caller, Asked::alone(permit, ask), Verdict::of_settled_content()).await?;
     if !written.is_shown {
-        return Ok(reply::written(&state.engine.base, written, &Preference::of(headers)));
+        return Ok(writing.answer(written));
     }
     told(state, &written.stored.map(|stored| stored.body).unwrap_or_default())
 }

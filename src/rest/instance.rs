@@ -104,7 +104,7 @@ fn expected(headers: &HeaderMap) -> Result<Option<Expected>, Failure> {
 }
 
 /// `If-Match: W/"3"`, compared weakly (FHIR R4 http.html#concurrency).
-pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
+pub fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let only = values.next().is_none().then(|| value.to_str().ok()).flatten();

@@ -1,21 +1,27 @@
 //! Content negotiation (FHIR R4 http.html#mime-type): `_format`, else `Accept` by its q-values (RFC 9110 section 12.5.1),
-//! else the format of the request's body, else JSON.
+//! else the format of the request's body, else JSON. `_format` and `_pretty` stand in the address, or in the form of a search
+//! that is POSTed (http.html#search).
 //!
 //! The routes inside speak JSON. Here, in one place for answers and errors alike, it becomes XML for those who want that,
 //! or is laid out for people (`_pretty`).
 
-use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, Uri, header, response::Parts},
+    http::{Extensions, HeaderMap, HeaderValue, Method, Uri, header, response::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use mediatype::{MediaType, MediaTypeList, Name, ReadParams};
 
-use super::{RestState, body::media_type, error::RestError};
+use super::{
+    RestState,
+    body::{FORM, essence, media_type},
+    error::RestError,
+    extract::Parameters,
+};
 use crate::{
     fhir::{
         format::{Format, is_r4},
@@ -28,30 +34,89 @@ use crate::{
 /// Parameters of the protocol, in every query; no interaction takes them for input.
 const OF_THE_PROTOCOL: [&str; 2] = ["_format", "_pretty"];
 
+/// An answer to a read: marks responses of routes that change nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Read;
+
+/// What a form says of its answer. The form is read where it is known who sent it, so this is filled further in.
+#[derive(Clone, Default)]
+struct OfForm(Arc<OnceLock<Parameters>>);
+
+/// Takes the protocol's parameters out of the form of the request that has these extensions.
+pub fn take(form: Parameters, extensions: &Extensions) -> Parameters {
+    let (own, others) = form.into_iter().partition(|(name, _)| OF_THE_PROTOCOL.contains(&name.as_str()));
+    if let Some(OfForm(told)) = extensions.get() {
+        // A form is read once.
+        let _is_first = told.set(own);
+    }
+    others
+}
+
+/// What is asked of an answer.
+struct Asked {
+    /// The protocol's parameters: those of the address, then those of a form.
+    parameters: Parameters,
+    accept: String,
+    /// The format of the request's body.
+    body: Option<Format>,
+}
+
+impl Asked {
+    fn of(headers: &HeaderMap, uri: &Uri) -> Self {
+        let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let parameters = query.filter(|(name, _)| OF_THE_PROTOCOL.contains(&&**name));
+        let parameters = parameters.map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let accept: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        Self { parameters, accept: accept.join(","), body: Format::of_content_type(media_type(headers)) }
+    }
+
+    /// A parameter's first value that is not empty.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let mut all = self.parameters.iter();
+        all.find(|(own, value)| own == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// The format of the answer.
+    fn format(&self) -> Result<Format, RestError> {
+        if let Some(asked) = self.parameter("_format") {
+            return Format::of_parameter(asked).ok_or_else(|| not_acceptable(asked));
+        }
+        let usual = self.body.unwrap_or(Format::Json);
+        if self.accept.trim().is_empty() {
+            return Ok(usual);
+        }
+        let (json, xml) = (quality(Format::Json, &self.accept), quality(Format::Xml, &self.accept));
+        match json.cmp(&xml) {
+            _ if json == 0 && xml == 0 => Err(not_acceptable(&self.accept)),
+            std::cmp::Ordering::Greater => Ok(Format::Json),
+            std::cmp::Ordering::Less => Ok(Format::Xml),
+            std::cmp::Ordering::Equal => Ok(usual),
+        }
+    }
+}
+
 /// Answers in the format that was asked for; 406 if this server has none of those.
 pub async fn middleware(State(state): State<RestState>, mut request: Request, next: Next) -> Response {
-    let body = Format::of_content_type(media_type(request.headers()));
-    let format = match wanted(request.headers(), request.uri(), body) {
-        Ok(format) => format,
-        Err(error) => return varying(error.into_response()),
-    };
-    let is_pretty = parameter(request.uri(), "_pretty").is_some_and(|value| value == "true");
+    let mut asked = Asked::of(request.headers(), request.uri());
+    let of_form = OfForm::default();
+    if *request.method() == Method::POST && essence(media_type(request.headers())) == FORM {
+        // What it says is not known yet. Until then nothing is lost: no route that changes anything takes a form.
+        request.extensions_mut().insert(of_form.clone());
+    } else if let Err(error) = asked.format() {
+        return varying(error.into_response());
+    }
     if let Some(uri) = without_protocol(request.uri()) {
         *request.uri_mut() = uri;
     }
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = next.run(request).await;
-    varying(match format {
-        Format::Xml => in_xml(response, &state.engine.limits(), reads).await,
-        Format::Json if is_pretty => for_people(response).await,
-        Format::Json => response,
+    asked.parameters.extend(of_form.0.get().cloned().unwrap_or_default());
+    let reads = response.extensions().get::<Read>().is_some();
+    varying(match asked.format() {
+        Err(error) => error.into_response(),
+        Ok(Format::Xml) => in_xml(response, &state.engine.limits(), reads).await,
+        Ok(Format::Json) if asked.parameter("_pretty") == Some("true") => for_people(response).await,
+        Ok(Format::Json) => response,
     })
-}
-
-/// A parameter's first value that is not empty.
-fn parameter<'u>(uri: &'u Uri, name: &str) -> Option<Cow<'u, str>> {
-    let mut query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-    query.find(|(own, value)| own == name && !value.is_empty()).map(|(_, value)| value)
 }
 
 /// The answer, if it is JSON, with its text. Every answer is in memory already.
@@ -102,26 +167,6 @@ async fn in_xml(response: Response, limits: &Limits, reads: bool) -> Response {
 fn varying(mut response: Response) -> Response {
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
     response
-}
-
-/// The format of the answer. `body` is that of the request's body.
-fn wanted(headers: &HeaderMap, uri: &Uri, body: Option<Format>) -> Result<Format, RestError> {
-    if let Some(asked) = parameter(uri, "_format") {
-        return Format::of_parameter(&asked).ok_or_else(|| not_acceptable(&asked));
-    }
-    let accept: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accept = accept.join(",");
-    let usual = body.unwrap_or(Format::Json);
-    if accept.trim().is_empty() {
-        return Ok(usual);
-    }
-    let (json, xml) = (quality(Format::Json, &accept), quality(Format::Xml, &accept));
-    match json.cmp(&xml) {
-        _ if json == 0 && xml == 0 => Err(not_acceptable(&accept)),
-        std::cmp::Ordering::Greater => Ok(Format::Json),
-        std::cmp::Ordering::Less => Ok(Format::Xml),
-        std::cmp::Ordering::Equal => Ok(usual),
-    }
 }
 
 fn not_acceptable(asked: &str) -> RestError {
@@ -179,7 +224,7 @@ mod tests {
 
     fn asked(accept: &'static str, uri: &str, body: Option<Format>) -> Option<Format> {
         let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]);
-        wanted(&headers, &uri.parse().unwrap(), body).ok()
+        Asked { body, ..Asked::of(&headers, &uri.parse().unwrap()) }.format().ok()
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! What is offered, as data. The router and the CapabilityStatement are both made from [`table`]: what is claimed is what
 //! is routed.
 //!
-//! To offer something more, add its line: path, handler, and what it [is](Route::is). Every path below is also answered
+//! To offer something more, add its line: path, handler, whether it only [reads](Route::reading), as every `GET` does, and what
+//! it [is](Route::is). Every path below is also answered
 //! with a slash at its end; `HEAD` comes with every `GET`; `Allow` of a 405 lists the methods of the path's lines; an
 //! unknown `{kind}` is 404 before any handler is asked ([`super::gate`]).
 
@@ -9,10 +10,12 @@ use axum::{
     Router,
     handler::Handler,
     http::Method,
+    middleware::map_response,
+    response::Response,
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{RestState, error, everything, history, instance, kind, metadata, operation, search, system};
+use super::{RestState, error, everything, history, instance, kind, metadata, negotiate, operation, search, system};
 
 /// Everything below the FHIR base.
 #[rustfmt::skip]
@@ -24,7 +27,7 @@ pub fn table() -> Vec<Route> {
         post("/", system::bundle).is(System("transaction")).is(System("batch")),
         get("/_history", history::of_system).is(System("history-system")),
         get("/", search::system).is(System("search-system")),
-        post("/_search", search::system_form),
+        post("/_search", search::system_form).reading(),
         post("/$set-context", operation::set_context).is(SET_CONTEXT),
         post("/$clear-context", operation::clear_context).is(CLEAR_CONTEXT),
 
@@ -35,10 +38,10 @@ pub fn table() -> Vec<Route> {
         patch("/{kind}", kind::patch),
         delete("/{kind}", kind::delete).is(Code("conditionalDelete", "single")),
         get("/{kind}", search::kind).is(Type("search-type")),
-        post("/{kind}/_search", search::kind_form),
-        post("/{kind}/$validate", operation::validate_type).is(VALIDATE),
+        post("/{kind}/_search", search::kind_form).reading(),
+        post("/{kind}/$validate", operation::validate_type).reading().is(VALIDATE),
         get("/Subscription/$status", operation::statuses_get),
-        post("/Subscription/$status", operation::statuses_post).is(STATUS),
+        post("/Subscription/$status", operation::statuses_post).reading().is(STATUS),
 
         // a compartment
         get("/{kind}/{id}/{member}", search::compartment)
@@ -47,7 +50,7 @@ pub fn table() -> Vec<Route> {
             .is(Compartment("http://hl7.org/fhir/CompartmentDefinition/practitioner"))
             .is(Compartment("http://hl7.org/fhir/CompartmentDefinition/relatedPerson"))
             .is(Compartment("http://hl7.org/fhir/CompartmentDefinition/device")),
-        post("/{kind}/{id}/{member}/_search", search::compartment_form),
+        post("/{kind}/{id}/{member}/_search", search::compartment_form).reading(),
 
         // an instance
         get("/{kind}/{id}", instance::read).is(Type("read")).is(CONDITIONAL_READ),
@@ -61,19 +64,19 @@ pub fn table() -> Vec<Route> {
         get("/{kind}/{id}/_history", history::of_instance).is(Type("history-instance")),
         get("/{kind}/{id}/_history/{version}", instance::vread).is(Type("vread")),
         get("/Patient/{id}/$everything", everything::everything),
-        post("/Patient/{id}/$everything", everything::everything_post).is(EVERYTHING),
+        post("/Patient/{id}/$everything", everything::everything_post).reading().is(EVERYTHING),
         get("/{kind}/{id}/$meta", everything::meta),
-        post("/{kind}/{id}/$meta", everything::meta_post).is(META),
+        post("/{kind}/{id}/$meta", everything::meta_post).reading().is(META),
         get("/{kind}/{id}/_history/{version}/$meta", everything::version_meta),
-        post("/{kind}/{id}/_history/{version}/$meta", everything::version_meta_post).is(META),
+        post("/{kind}/{id}/_history/{version}/$meta", everything::version_meta_post).reading().is(META),
         post("/{kind}/{id}/$meta-add", everything::meta_add).is(META_ADD),
         post("/{kind}/{id}/$meta-delete", everything::meta_delete).is(META_DELETE),
         get("/{kind}/{id}/$validate", operation::validate_stored),
-        post("/{kind}/{id}/$validate", operation::validate_instance).is(VALIDATE),
+        post("/{kind}/{id}/$validate", operation::validate_instance).reading().is(VALIDATE),
         get("/Subscription/{id}/$status", operation::status),
-        post("/Subscription/{id}/$status", operation::status).is(STATUS),
+        post("/Subscription/{id}/$status", operation::status).reading().is(STATUS),
         get("/Subscription/{id}/$events", operation::events_get),
-        post("/Subscription/{id}/$events", operation::events_post).is(EVENTS),
+        post("/Subscription/{id}/$events", operation::events_post).reading().is(EVENTS),
     ]
 }
 
@@ -143,6 +146,15 @@ impl Route {
         self
     }
 
+    /// Changes nothing, so an answer that has not the form asked for can be refused: see [`super::negotiate`].
+    fn reading(mut self) -> Self {
+        self.handler = self.handler.layer(map_response(|mut response: Response| async {
+            response.extensions_mut().insert(negotiate::Read);
+            response
+        }));
+        self
+    }
+
     /// Offered to everybody, from pages of any origin.
     fn without_token(mut self) -> Self {
         self.needs_token = false;
@@ -159,7 +171,7 @@ where
 }
 
 fn get<H: Handler<T, RestState>, T: 'static>(path: &'static str, handler: H) -> Route {
-    route(path, Method::GET, MethodFilter::GET, handler)
+    route(path, Method::GET, MethodFilter::GET, handler).reading()
 }
 
 fn post<H: Handler<T, RestState>, T: 'static>(path: &'static str, handler: H) -> Route {

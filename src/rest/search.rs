@@ -8,10 +8,11 @@ use axum::{
 
 use super::{
     RestState,
-    body::{essence, media_type, whole},
+    body::{FORM, essence, media_type, whole},
     error::RestError,
     extract::{Parameters, Path, encoded},
     listing::Listing,
+    negotiate,
 };
 use crate::{
     fhir::types,
@@ -69,16 +70,17 @@ impl FromRequest<RestState> for Form {
 
     async fn from_request(request: Request, state: &RestState) -> Result<Self, RestError> {
         let essence = essence(media_type(request.headers()));
+        let extensions = request.extensions().clone();
         let bytes = whole(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(Vec::new()));
         }
-        if essence != "application/x-www-form-urlencoded" {
-            let text = format!("a search is posted as application/x-www-form-urlencoded, not as '{essence}'");
+        if essence != FORM {
+            let text = format!("a search is posted as {FORM}, not as '{essence}'");
             return Err(RestError::UnsupportedMediaType(text));
         }
         // As of a URL, for both say the same.
         encoded("form", &bytes)?;
-        Ok(Self(form_urlencoded::parse(&bytes).into_owned().collect()))
+        Ok(Self(negotiate::take(form_urlencoded::parse(&bytes).into_owned().collect(), &extensions)))
     }
 }

@@ -44,6 +44,7 @@ pub fn registered_origins(pool: PgPool) -> CorsLayer {
             request_id::HEADER,
         ])
         .expose_headers([
+            HeaderName::from_static("accept-patch"),
             header::CONTENT_LOCATION,
             header::ETAG,
             header::LAST_MODIFIED,

@@ -64,6 +64,77 @@ async fn a_transaction_answers_each_entry_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_read_of_an_entry_tells_what_was_asked_of_it() {
+    let (_server, service) = service().await;
+    let mut whole = organization("x");
+    whole["identifier"] = json!([{"system": "urn:o", "value": "1"}]);
+    let id = service.post("Organization", &whole).await.expect(201).id();
+    let one = format!("Organization/{id}");
+    for kind in ["batch", "transaction"] {
+        let version = format!("{one}/_history/1");
+        for path in [&one, &version, &"Organization?name=x".to_owned(), &format!("{one}/_history")] {
+            let asked = ["GET", "HEAD"].map(|method| entry("", method, path, None));
+            let answer = service.post("", &bundle(kind, &asked)).await.expect(200);
+            assert_eq!(statuses(&answer), ["200", "200"], "{path}");
+            let entries = answer.json()["entry"].clone();
+            assert!(entries[0]["resource"].is_object() && entries[1]["resource"].is_null(), "{path}: {entries}");
+            assert_eq!(entries[0]["response"], entries[1]["response"], "{path}");
+        }
+        let missing = service.post("", &bundle("batch", &[entry("", "HEAD", "Organization/none", None)])).await;
+        assert_eq!(statuses(&missing), ["404"]);
+        for path in [&one, &version] {
+            for (query, has_name, is_subset) in [
+                ("", true, false),
+                ("?_summary=false", true, false),
+                ("?_elements=identifier", false, true),
+                ("?_elements=active,name", true, true),
+                ("?_summary=data", true, true),
+            ] {
+                let asked = entry("", "GET", &format!("{path}{query}"), None);
+                let seen = service.post("", &bundle(kind, &[asked])).await.expect(200).json()["entry"][0].clone();
+                assert_eq!(seen["resource"]["name"].is_string(), has_name, "{path}{query}: {seen}");
+                assert_eq!(
+                    seen["resource"]["meta"]["tag"][0]["code"] == "SUBSETTED",
+                    is_subset,
+                    "{path}{query}: {seen}"
+                );
+                assert_eq!(seen["response"]["etag"], "W/\"1\"");
+            }
+            let asked = entry("", "GET", &format!("{path}?_summary=count"), None);
+            let answer = service.post("", &bundle(kind, &[asked])).await;
+            let status = if kind == "batch" { statuses(&answer)[0].clone() } else { answer.status.to_string() };
+            assert_eq!(status, "400", "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_delete_of_an_entry_tells_an_outcome_where_outcomes_are_asked_for() {
+    let (_server, service) = service().await;
+    for kind in ["batch", "transaction"] {
+        for (prefer, status) in
+            [("return=OperationOutcome", "200"), ("return=minimal", "204"), ("return=representation", "204")]
+        {
+            let id = service.post("Organization", &organization("x")).await.expect(201).id();
+            let gone = [
+                entry("", "DELETE", &format!("Organization/{id}"), None),
+                entry("", "DELETE", "Organization?name=nobody", None),
+            ];
+            let body = bundle(kind, &gone).to_string();
+            let headers = [("prefer", prefer), ("content-type", "application/fhir+json")];
+            let answer = service.send("POST", "", &headers, Some(body)).await.expect(200);
+            assert_eq!(statuses(&answer), [status, status], "{prefer}");
+            for place in [0, 1] {
+                let told = answer.json()["entry"][place]["response"]["outcome"].clone();
+                let texts: Vec<_> = issues_of(&told).into_iter().map(|issue| issue.text).collect();
+                assert_eq!(texts.is_empty(), status == "204", "{prefer}: {told}");
+            }
+            service.get(&format!("Organization/{id}")).await.expect(410);
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_result_does_not_depend_on_the_order_of_entries() {
     let (_server, service) = service().await;
     let mut child = organization("child");

@@ -206,8 +206,15 @@ async fn a_page_of_a_registered_origin_may_use_all_of_the_api() {
         let answer = get(&service, path, &[origin]).await;
         assert_eq!(answer.header("access-control-allow-origin"), "https://app.example", "{path}");
         let exposed = answer.header("access-control-expose-headers").to_ascii_lowercase();
-        for header in ["etag", "location", "content-location", "x-request-id", "preference-applied", "x-correlation-id"]
-        {
+        for header in [
+            "etag",
+            "location",
+            "content-location",
+            "x-request-id",
+            "preference-applied",
+            "x-correlation-id",
+            "accept-patch",
+        ] {
             assert!(exposed.split(',').any(|one| one == header), "{path}: {header} in {exposed}");
         }
     }

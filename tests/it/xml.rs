@@ -130,6 +130,44 @@ async fn the_answer_has_the_format_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_posted_search_says_in_its_form_what_it_is_answered_in() {
+    let (_server, service) = service().await;
+    service.post("Basic", &json!({"resourceType": "Basic", "code": {"text": "a"}})).await.expect(201);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    for (path, body, accept, expected) in [
+        ("Basic/_search", "_format=xml", "application/fhir+json", "xml"),
+        ("Basic/_search", "_count=1&_format=application%2Ffhir%2Bxml", "text/html", "xml"),
+        ("_search", "_type=Basic&_format=json", "application/fhir+xml", "json"),
+        ("Patient/1/Basic/_search", "_format=xml", "*/*", "xml"),
+        ("Basic/_search?_format=json", "_format=xml", "*/*", "json"),
+        ("Basic/_search", "", "application/fhir+xml", "xml"),
+        ("Basic/_search", "_format=", "*/*", "json"),
+    ] {
+        let headers = [form, ("accept", accept), ("prefer", "handling=strict")];
+        let answer = service.send("POST", path, &headers, Some(body.to_owned())).await;
+        // An empty form parameter of the protocol is none; nothing of the protocol is searched by.
+        assert_eq!(answer.status, 200, "{path} {body}: {}", answer.text);
+        let kind = format!("application/fhir+{expected}; charset=utf-8");
+        assert_eq!(answer.header("content-type"), kind, "{path} {body} {accept}");
+        assert!(!answer.text.contains("_format"), "{path} {body}: {}", answer.text);
+    }
+    for (path, body, accept) in [
+        ("Basic/_search", "_format=ttl", "*/*"),
+        ("Basic/_search?_format=ttl", "_format=json", "*/*"),
+        ("Basic/_search", "_count=1", "text/html"),
+        ("Basic/_search", "", "text/turtle"),
+        ("Basic", "_format=ttl", "*/*; q=0"),
+    ] {
+        let answer = service.send("POST", path, &[form, ("accept", accept)], Some(body.to_owned())).await;
+        answer.expect_issue(406, "not-supported");
+    }
+    let laid_out = service.send("POST", "Basic/_search", &[form], Some("_pretty=true".to_owned())).await.expect(200);
+    assert!(laid_out.text.starts_with("{\n"), "{}", laid_out.text);
+    let refused = service.send("POST", "Basic/_search", &[form], Some("_format=xml&_id:exact=x".to_owned())).await;
+    assert!(!faults(&refused.expect(400)).is_empty());
+}
+
+#[tokio::test]
 async fn errors_have_the_format_of_answers() {
     let (server, service) = service().await;
     let stranger = server.stranger();
@@ -215,6 +253,16 @@ async fn what_has_no_xml_form_is_told_to_the_reader_and_hides_no_write() {
     let id = created.expect(201).id();
     let answer = service.send("GET", &format!("Basic/{id}"), &[WANTED], None).await.expect(406);
     assert!(faults(&answer)[0].contains("Basic.code.text cannot be written in XML"), "{}", answer.text);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    for (path, body) in [("Basic/_search", "_format=xml"), ("_search?_format=xml", "_type=Basic")] {
+        let answer = service.send("POST", path, &[form], Some(body.to_owned())).await.expect(406);
+        assert!(faults(&answer)[0].contains("code.text cannot be written in XML"), "{}", answer.text);
+    }
+    // A Bundle of requests may have written: it is answered in JSON.
+    let sent = bundle("batch", &[entry("", "GET", &format!("Basic/{id}"), None)]).to_string();
+    let answer =
+        service.send("POST", "", &[WANTED, ("content-type", "application/json")], Some(sent)).await.expect(200);
+    assert_eq!(answer.json()["entry"][0]["resource"]["id"], id);
     service.get(&format!("Basic/{id}")).await.expect(200);
 }
 

@@ -18,20 +18,35 @@ pub enum Got {
     Version(Stored),
     /// What the client has already.
     Unchanged(Stored),
+    /// What a HEAD is told of: a version, or a searchset or history.
+    Head(Option<Stored>),
     /// A searchset or history, as JSON text.
     Bundle(String),
     Written(Box<Written>),
+}
+
+impl Got {
+    /// The same for a HEAD.
+    pub fn without_body(self) -> Self {
+        match self {
+            Self::Version(stored) => Self::Head(Some(stored)),
+            Self::Bundle(_) => Self::Head(None),
+            other => other,
+        }
+    }
 }
 
 /// The entry of what was got.
 pub fn answer(base: &str, got: Got, detail: Detail) -> String {
     let (status, stored, shown, outcome) = match got {
         Got::Version(stored) => ("200 OK", Some(stored), true, None),
+        Got::Head(stored) => ("200 OK", stored, false, None),
         Got::Unchanged(stored) => ("304 Not Modified", Some(stored), false, None),
         Got::Bundle(bundle) => return format!("{{\"resource\":{bundle},\"response\":{{\"status\":\"200 OK\"}}}}"),
         Got::Written(written) => {
             let status = match written.fate {
                 Fate::Created => "201 Created",
+                Fate::Deleted if detail == Detail::Outcomes => "200 OK",
                 Fate::Updated | Fate::Found => "200 OK",
                 Fate::Deleted => "204 No Content",
             };
@@ -41,14 +56,14 @@ pub fn answer(base: &str, got: Got, detail: Detail) -> String {
         }
     };
     let mut response = json!({"status": status});
+    if let Some(outcome) = outcome {
+        response["outcome"] = outcome.to_json();
+    }
     let Some(stored) = stored else { return format!("{{\"response\":{response}}}") };
     let (kind, id, version) = (&stored.kind, &stored.id, stored.version);
     response["location"] = Value::from(format!("{base}/{kind}/{id}/_history/{version}"));
     response["etag"] = Value::from(format!("W/\"{version}\""));
     response["lastModified"] = Value::from(instant::format(stored.updated));
-    if let Some(outcome) = outcome {
-        response["outcome"] = outcome.to_json();
-    }
     let full_url = quote(&format!("{base}/{kind}/{id}"));
     // The stored text goes in as it is: its numbers keep their digits.
     let resource = if shown { format!(",\"resource\":{}", stored.body) } else { String::new() };

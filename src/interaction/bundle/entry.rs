@@ -8,6 +8,7 @@ use super::fault;
 use crate::{
     access::{Act, Caller, authorize},
     fhir::{
+        format::is_json_patch,
         instant,
         json::{Kind, Ref},
         outcome::IssueType,
@@ -32,10 +33,16 @@ pub enum Wish {
     Write(Box<Asked>),
 }
 
-/// A read of some kind.
-pub enum Look {
-    Read { kind: String, id: String, unless: Unless },
-    Version { kind: String, id: String, version: String },
+/// A read of some kind; of a HEAD only what stands around the resource is told.
+pub struct Look {
+    pub at: Sight,
+    pub is_head: bool,
+}
+
+/// What a read is of. `pairs` are the query's parameters.
+pub enum Sight {
+    Read { kind: String, id: String, unless: Unless, pairs: Vec<(String, String)> },
+    Version { kind: String, id: String, version: String, pairs: Vec<(String, String)> },
     Search { place: Place, pairs: Vec<(String, String)> },
     History { kind: Option<String>, id: Option<String>, pairs: Vec<(String, String)> },
 }
@@ -83,7 +90,8 @@ pub fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Resul
         return Err(fault(IssueType::Value, format!("'{url}' is not Type or Type/id of R4"), at_url));
     }
     if matches!(&*method, "GET" | "HEAD") {
-        return look(request, &parts, query, at).map(Wish::Look);
+        let is_head = method == "HEAD";
+        return sight(request, &parts, query, at).map(|at| Wish::Look(Look { at, is_head }));
     }
     let line = Line { engine, caller, entry, request, kind, at };
     let ask = match (&*method, parts.as_slice(), query) {
@@ -115,21 +123,26 @@ pub fn wish(engine: &Engine, caller: &Caller, entry: Ref<'_>, at: &str) -> Resul
     Ok(Wish::Write(Box::new(Asked { permit, ask, full_url, at: Some(at.to_owned()), lookups: BTreeMap::new() })))
 }
 
-fn look(request: Ref<'_>, parts: &[&str], query: Option<&str>, at: &str) -> Result<Look, Failure> {
+fn sight(request: Ref<'_>, parts: &[&str], query: Option<&str>, at: &str) -> Result<Sight, Failure> {
     let pairs = || form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     let own = |text: &str| text.to_owned();
     Ok(match parts {
-        [] => Look::Search { place: Place::System, pairs: pairs() },
-        ["_history"] => Look::History { kind: None, id: None, pairs: pairs() },
-        [kind] => Look::Search { place: Place::Type(own(kind)), pairs: pairs() },
-        [kind, "_history"] => Look::History { kind: Some(own(kind)), id: None, pairs: pairs() },
-        [kind, id] => Look::Read { kind: own(kind), id: own(id), unless: unless(request, at)? },
-        [kind, id, "_history"] => Look::History { kind: Some(own(kind)), id: Some(own(id)), pairs: pairs() },
-        [kind, id, "_history", version] => Look::Version { kind: own(kind), id: own(id), version: own(version) },
+        [] => Sight::Search { place: Place::System, pairs: pairs() },
+        ["_history"] => Sight::History { kind: None, id: None, pairs: pairs() },
+        [kind] => Sight::Search { place: Place::Type(own(kind)), pairs: pairs() },
+        [kind, "_history"] => Sight::History { kind: Some(own(kind)), id: None, pairs: pairs() },
+        [kind, id] => {
+            let unless = unless(request, at)?;
+            Sight::Read { kind: own(kind), id: own(id), unless, pairs: pairs() }
+        }
+        [kind, id, "_history"] => Sight::History { kind: Some(own(kind)), id: Some(own(id)), pairs: pairs() },
+        [kind, id, "_history", version] => {
+            Sight::Version { kind: own(kind), id: own(id), version: own(version), pairs: pairs() }
+        }
         [kind, id, member] if *member == "*" || types::is_resource(member) => {
             let kind_of_member = (*member != "*").then(|| own(member));
             let place = Place::Compartment { compartment: own(kind), id: own(id), kind: kind_of_member };
-            Look::Search { place, pairs: pairs() }
+            Sight::Search { place, pairs: pairs() }
         }
         _ => {
             let text = "expected Type, Type/id, Type/id/_history, Type?query and the like";
@@ -262,9 +275,8 @@ impl Line<'_> {
 fn json_patch(binary: &Resource, engine: &Engine) -> Result<Patch, Refused> {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let wrong = |text: &str| Refused::Malformed(crate::fhir::outcome::Issue::error(IssueType::Structure, text));
-    let is_patch = binary.root().str("contentType").as_deref() == Some("application/json-patch+json");
-    if !is_patch {
-        return Err(wrong("a Binary that patches is of contentType application/json-patch+json"));
+    if !binary.root().str("contentType").is_some_and(|kind| is_json_patch(&kind)) {
+        return Err(wrong("a Binary that patches is of contentType application/json-patch+json, in UTF-8"));
     }
     let data = binary.root().str("data").unwrap_or_default();
     let bytes = STANDARD.decode(data.as_bytes()).map_err(|_| wrong("the Binary's data is not base64"))?;

@@ -35,7 +35,7 @@ use crate::{
     },
 };
 use answer::{Got, answer, failed, response};
-use entry::{Look, Wish, wish};
+use entry::{Look, Sight, Wish, wish};
 
 /// What the entries of an answer carry besides their status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,31 +197,38 @@ const fn content(ask: &Ask) -> Option<&Resource> {
 
 /// Fails where the entry could not be answered before the writes of its transaction either.
 async fn may_look(engine: &Engine, caller: &Caller, look: &Look) -> Result<(), Failure> {
-    match look {
-        Look::Search { place, pairs } => search::check(engine, caller, place, pairs),
+    match &look.at {
+        Sight::Search { place, pairs } => search::check(engine, caller, place, pairs),
         // What is not there may be made by this transaction only under an id that nobody can know yet.
-        Look::Read { .. } | Look::Version { .. } => self::look(engine, caller, look).await.map(drop),
-        Look::History { kind, id, pairs } => {
+        Sight::Read { .. } | Sight::Version { .. } => self::look(engine, caller, look).await.map(drop),
+        Sight::History { kind, id, pairs } => {
             history::check(engine, caller, history_of(kind.as_deref(), id.as_deref()), pairs).await
         }
     }
 }
 
 async fn look(engine: &Engine, caller: &Caller, look: &Look) -> Result<Got, Failure> {
-    match look {
-        Look::Read { kind, id, unless } => {
+    let got = seen(engine, caller, &look.at).await?;
+    Ok(if look.is_head { got.without_body() } else { got })
+}
+
+async fn seen(engine: &Engine, caller: &Caller, at: &Sight) -> Result<Got, Failure> {
+    match at {
+        Sight::Read { kind, id, unless, pairs } => {
             let permit = authorize(caller, Act::Read { kind, id })?;
             let stored = read::read(engine, &permit, kind, id).await?;
+            let stored = read::part(engine, stored, pairs)?;
             Ok(if unless.holds(&stored) { Got::Unchanged(stored) } else { Got::Version(stored) })
         }
-        Look::Version { kind, id, version } => {
+        Sight::Version { kind, id, version, pairs } => {
             let permit = authorize(caller, Act::Read { kind, id })?;
-            Ok(Got::Version(read::vread(engine, &permit, kind, id, version).await?))
+            let stored = read::vread(engine, &permit, kind, id, version).await?;
+            Ok(Got::Version(read::part(engine, stored, pairs)?))
         }
-        Look::Search { place, pairs } => {
+        Sight::Search { place, pairs } => {
             Ok(Got::Bundle(search::search(engine, caller, place, pairs, Handling::Lenient).await?))
         }
-        Look::History { kind, id, pairs } => {
+        Sight::History { kind, id, pairs } => {
             let place = history_of(kind.as_deref(), id.as_deref());
             Ok(Got::Bundle(history::history(engine, caller, place, pairs, Handling::Lenient).await?))
         }

@@ -46,7 +46,7 @@ use crate::{
 };
 
 pub use recover::recover;
-pub use resolve::{Resolved, check_change, located, resolve};
+pub use resolve::{Resolved, check_change, check_version, located, resolve};
 
 /// One write as it was asked for.
 #[derive(Clone, Debug)]

@@ -155,15 +155,10 @@ async fn created(
     if let Some(condition) = condition {
         let none = HashSet::new();
         let goes = deleted.get(condition.kind()).unwrap_or(&none);
-        let mut found = condition.matches(tx.conn(), engine, goes).await?;
-        match (found.pop(), found.is_empty()) {
-            (Some(_), true) if only_new => return Err(Failure::Overtaken),
-            (Some(row), true) => return Ok(Target::Found { row }),
-            (Some(_), false) => {
-                let text = "the condition matches several resources";
-                return Err(Failure::precondition(IssueType::MultipleMatches, text));
-            }
-            (None, _) => {}
+        match condition.only(tx.conn(), engine, goes).await? {
+            Some(_) if only_new => return Err(Failure::Overtaken),
+            Some(row) => return Ok(Target::Found { row }),
+            None => {}
         }
     }
     Ok(Target::New { id: id::new_uuid().to_string() })
@@ -196,7 +191,7 @@ async fn updated(
             let text = "the condition matches nothing, but a resource with the body's id exists";
             return Err(Failure::Conflict(Outcome::error(IssueType::Duplicate, text)));
         }
-        other => check_version(&row, other)?,
+        other => check_version(row.version, other)?,
     }
     Ok(Target::Next { row, before })
 }
@@ -234,7 +229,7 @@ async fn removed(
 ) -> Result<Target, Failure> {
     match changeable(tx, engine, permit, kind, id).await {
         Ok(Some((row, before))) => {
-            check_version(&row, expected)?;
+            check_version(row.version, expected)?;
             Ok(if before.is_some() { Target::Next { row, before } } else { Target::Nothing })
         }
         Ok(None) if matches!(expected, Some(Expected::Version(_))) => Err(nothing_stored()),
@@ -285,11 +280,12 @@ fn nothing_stored() -> Failure {
     Failure::precondition(IssueType::Conflict, "If-Match names a version, but nothing is stored")
 }
 
-fn check_version(row: &Current, expected: Option<Expected>) -> Result<(), Failure> {
+/// Whether the current version is the one that is expected: 412 if not, when the client named it.
+pub fn check_version(current: i64, expected: Option<Expected>) -> Result<(), Failure> {
     match expected {
-        Some(Expected::Seen(seen)) if seen != row.version => Err(Failure::Overtaken),
-        Some(Expected::Version(expected)) if expected != row.version => {
-            let text = format!("If-Match names version {expected}, the current version is {}", row.version);
+        Some(Expected::Seen(seen)) if seen != current => Err(Failure::Overtaken),
+        Some(Expected::Version(expected)) if expected != current => {
+            let text = format!("If-Match names version {expected}, the current version is {current}");
             Err(Failure::precondition(IssueType::Conflict, text))
         }
         _ => Ok(()),
