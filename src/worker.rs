@@ -8,15 +8,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::expiry,
     interaction::{Engine, Failure, subscription, write},
-    oauth,
+    oauth::{self, OauthState},
     store::presence::Presence,
 };
 
 /// Starts all loops. Each runs once at once: what a killed process left behind is looked after at start.
-pub fn start(engine: &Engine, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
+pub fn start(engine: &Engine, oauth: &OauthState, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
     let lease = engine.config.delivery.lease;
     vec![
         tokio::spawn(presence(engine.clone(), shutdown.clone())),
+        tokio::spawn(count_strangers(oauth.clone(), shutdown.clone())),
         spawn("recovery", lease / 4, engine, shutdown, |engine| async move { write::recover(&engine).await }),
         spawn(
             "handshakes",
@@ -33,6 +34,23 @@ pub fn start(engine: &Engine, shutdown: &CancellationToken) -> Vec<JoinHandle<()
             Ok(oauth::sweep(&engine.pool, engine.now()).await?)
         }),
     ]
+}
+
+/// Writes how many strangers were refused, once a minute and at the end.
+async fn count_strangers(oauth: OauthState, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(20));
+    loop {
+        let at_the_end = tokio::select! {
+            () = shutdown.cancelled() => true,
+            _ = ticks.tick() => false,
+        };
+        if let Err(error) = oauth::write_counts(&oauth, at_the_end).await {
+            tracing::error!(%error, "the number of refused strangers could not be written");
+        }
+        if at_the_end {
+            return;
+        }
+    }
 }
 
 /// Keeps this process's sign of life up, so that its leases are respected while it lives and free when it dies.

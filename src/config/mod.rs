@@ -4,6 +4,7 @@
 //! [`load`] lays a file, environment variables and flags over it, resolves `…_file` keys and checks the whole.
 
 mod check;
+mod limits;
 mod load;
 mod oauth;
 #[cfg(test)]
@@ -13,8 +14,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use limits::Limits;
 pub use load::{Error, Flag, Sources, load};
 pub use oauth::Oauth;
 
@@ -50,6 +53,8 @@ pub struct Config {
     pub events: Events,
     /// `[oauth]`
     pub oauth: Oauth,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.
@@ -69,6 +74,8 @@ pub struct Server {
     pub tls_cert: Option<PathBuf>,
     /// PEM private key.
     pub tls_key: Option<PathBuf>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// The longest a request may take.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,

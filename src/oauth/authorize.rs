@@ -30,7 +30,7 @@ use super::approval::{self, SignedIn};
 use super::form::{Parameters, Repeated, is_form};
 use super::page::{self, Problem};
 use super::visitor::{Visitor, record};
-use super::{OauthState, launch_values, login};
+use super::{OauthState, launch_values, login, strangers};
 use crate::id::token_digest;
 use crate::smart::client::redirect_is_registered;
 use crate::smart::launch::LaunchValues;
@@ -41,6 +41,12 @@ use crate::store::audit::Entry;
 use crate::store::client::{Client, Role};
 use crate::store::context::ContextRow;
 
+// What is kept while somebody signs in is bounded, in bytes: anybody can send it.
+const LONGEST_STATE: usize = 2048;
+const LONGEST_NONCE: usize = 512;
+const LONGEST_REDIRECT_URI: usize = 2048;
+const LONGEST_SCOPE: usize = 8192;
+
 /// Why an authorization is refused, once it is known where to say so.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -48,6 +54,8 @@ pub enum Refusal {
     Missing(&'static str),
     #[error("{0} is there more than once")]
     Repeated(&'static str),
+    #[error("{0} is longer than this server takes")]
+    TooLong(&'static str),
     #[error("response_type must be code")]
     ResponseType,
     #[error("this client may not use the authorization code flow")]
@@ -80,6 +88,8 @@ pub enum Refusal {
     Cancelled,
     #[error("the user must sign in")]
     LoginRequired,
+    #[error("too many people sign in from there at the moment")]
+    TooMany,
     #[error("the server cannot do this at the moment")]
     Unavailable(#[from] store::Error),
 }
@@ -90,6 +100,7 @@ impl Refusal {
         match self {
             Self::Missing(_)
             | Self::Repeated(_)
+            | Self::TooLong(_)
             | Self::ChallengeMethod
             | Self::Challenge
             | Self::Audience
@@ -101,6 +112,7 @@ impl Refusal {
             Self::NoLaunch | Self::Scope => "invalid_scope",
             Self::OtherApp | Self::NotOwner | Self::OtherOrganisation | Self::Cancelled => "access_denied",
             Self::LoginRequired => "login_required",
+            Self::TooMany => "temporarily_unavailable",
             Self::Unavailable(error) if error.is_transient() => "temporarily_unavailable",
             Self::Unavailable(_) => "server_error",
         }
@@ -182,13 +194,14 @@ async fn begin(state: &OauthState, visitor: &Visitor, parameters: &Parameters) -
 async fn find_recipient(state: &OauthState, parameters: &Parameters) -> Result<Recipient, Problem> {
     let one = |name| parameters.one(name).map_err(|_| Problem::Malformed);
     let client_id = one("client_id")?.ok_or(Problem::UnknownClient)?;
-    let redirect_uri = one("redirect_uri")?.ok_or(Problem::RedirectUri)?;
+    let redirect_uri =
+        one("redirect_uri")?.filter(|uri| uri.len() <= LONGEST_REDIRECT_URI).ok_or(Problem::RedirectUri)?;
     let client = find_client(state, client_id).await?;
     if !redirect_is_registered(redirect_uri, &client.redirect_uris, client.loopback_redirects) {
         return Err(Problem::RedirectUri);
     }
-    // A repeated state is refused below, and then there is none to give back.
-    let state = parameters.one("state").ok().flatten().map(str::to_owned);
+    // A repeated or too long state is refused below, and then there is none to give back.
+    let state = parameters.one("state").ok().flatten().filter(|state| state.len() <= LONGEST_STATE).map(str::to_owned);
     Ok(Recipient { client, redirect_uri: redirect_uri.to_owned(), state })
 }
 
@@ -260,6 +273,11 @@ async fn read_request(
     recipient: &Recipient,
 ) -> Result<AuthorizationRequest, Refusal> {
     let required = |name| parameters.one(name)?.ok_or(Refusal::Missing(name));
+    for (name, longest) in [("state", LONGEST_STATE), ("nonce", LONGEST_NONCE), ("scope", LONGEST_SCOPE)] {
+        if parameters.one(name)?.is_some_and(|value| value.len() > longest) {
+            return Err(Refusal::TooLong(name));
+        }
+    }
     let sent_state = required("state")?;
     if required("response_type")? != "code" {
         return Err(Refusal::ResponseType);
@@ -392,7 +410,10 @@ pub async fn refuse(
         detail: Some(&description),
         ..Entry::default()
     };
-    record(state, &entry).await;
+    match user {
+        Some(_) => record(state, &entry).await,
+        None => strangers::refused(state, &entry).await,
+    }
     recipient.answer(&[("error", refusal.code()), ("error_description", &description)])
 }
 

@@ -1,7 +1,8 @@
-//! The two cookies of the sign-in pages: both opaque random values, of which the database keeps digests only.
+//! The cookies of the sign-in pages: opaque random values, of which the database keeps digests only.
 
 use axum::http::{HeaderMap, HeaderValue, header::SET_COOKIE};
 use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
+use time::Duration;
 
 use super::OauthState;
 use crate::id::{random_token, token_digest};
@@ -10,6 +11,11 @@ use crate::id::{random_token, token_digest};
 const SESSION: &str = "sofa_session";
 /// Which browser was shown a login form: a form sent by another one (login CSRF) does not work.
 const BROWSER: &str = "sofa_browser";
+/// In which browser somebody has signed in before: it signs nobody in, it only keeps the account open for this browser while
+/// others guess at it (see [`super::throttle`]).
+const KNOWN: &str = "sofa_known";
+/// How long a browser is known after the last sign-in.
+pub const KNOWN_FOR: Duration = Duration::days(180);
 
 /// The cookies of a request.
 pub struct Cookies {
@@ -31,6 +37,19 @@ impl Cookies {
     /// The digest of the browser cookie.
     pub fn browser_digest(&self) -> Option<Vec<u8>> {
         self.value(BROWSER).map(token_digest)
+    }
+
+    /// The digest of the cookie of a browser that is known.
+    pub fn known_digest(&self) -> Option<Vec<u8>> {
+        self.value(KNOWN).map(token_digest)
+    }
+
+    /// The digest of that cookie, and the header that sets it, for longer each time.
+    pub fn known_or_new(&self) -> (Vec<u8>, Option<HeaderValue>) {
+        let value = self.value(KNOWN).map_or_else(random_token, str::to_owned);
+        let mut cookie = self.cookie(KNOWN, &value);
+        cookie.set_max_age(KNOWN_FOR);
+        (token_digest(&value), HeaderValue::from_str(&cookie.to_string()).ok())
     }
 
     /// The digest of the browser cookie, and the header that sets it where it is missing.
@@ -59,13 +78,17 @@ impl Cookies {
     }
 
     fn header(&self, name: &str, value: &str) -> Option<HeaderValue> {
-        let cookie = Cookie::build((self.name(name), value))
+        HeaderValue::from_str(&self.cookie(name, value).to_string()).ok()
+    }
+
+    fn cookie<'a>(&self, name: &str, value: &'a str) -> Cookie<'a> {
+        Cookie::build((self.name(name), value))
             .path("/")
             .http_only(true)
             .secure(self.https)
             // Lax: a launch is a top-level navigation from another site, and must find the session.
-            .same_site(SameSite::Lax);
-        HeaderValue::from_str(&cookie.build().to_string()).ok()
+            .same_site(SameSite::Lax)
+            .build()
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::store;
 use crate::token::key_set;
+use crate::web::limit::TooMany;
 
 /// The codes, each with its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Code {
     InvalidScope,
     ServerError,
     TemporarilyUnavailable,
+    /// Too many requests; RFC 6749 has no code of its own for it.
+    TooMany,
 }
 
 impl Code {
@@ -33,7 +36,7 @@ impl Code {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::ServerError => "server_error",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::TemporarilyUnavailable | Self::TooMany => "temporarily_unavailable",
         }
     }
 
@@ -47,6 +50,7 @@ impl Code {
             Self::InvalidClient => StatusCode::UNAUTHORIZED,
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 }
@@ -56,12 +60,20 @@ impl Code {
 pub struct Failure {
     code: Code,
     description: Cow<'static, str>,
+    /// Seconds until it is worth another try.
+    retry_after: Option<u64>,
 }
 
 impl Failure {
     /// `description` is for the developer of the client: ASCII, and nothing secret in it.
     pub fn new(code: Code, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, description: description.into() }
+        Self { code, description: description.into(), retry_after: None }
+    }
+}
+
+impl From<TooMany> for Failure {
+    fn from(too_many: TooMany) -> Self {
+        Self { retry_after: Some(too_many.retry_after), ..Self::new(Code::TooMany, too_many.to_string()) }
     }
 }
 
@@ -101,6 +113,9 @@ impl IntoResponse for Failure {
         if self.code == Code::InvalidClient {
             let challenge = HeaderValue::from_static("Basic realm=\"sofa\", charset=\"UTF-8\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

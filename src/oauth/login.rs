@@ -4,7 +4,7 @@
 //! |---|---|
 //! | right name and password | session cookie, and 303 to the app with what `/authorize` decides |
 //! | wrong name, wrong password, disabled account | 403, the form again, the same text and about the same time |
-//! | too many tries for the account or from the address | 429, the form again |
+//! | too many tries (see [`super::throttle`]) | 429, the form again |
 //! | cancelled | 303 to the app with `access_denied` |
 //! | form too old, sent before, or shown to another browser | 400, a page |
 
@@ -20,20 +20,20 @@ use super::approval::{self, SignedIn};
 use super::authorize::{AuthorizationRequest, Recipient, Refusal, find_client, refuse};
 use super::form::Parameters;
 use super::page::{self, Again, Login, Problem};
+use super::password::Asker;
+use super::throttle::{self, Attempt, Closed};
 use super::visitor::{Visitor, record};
-use super::{OauthState, cookie};
+use super::{OauthState, cookie, strangers};
 use crate::id::{random_token, token_digest};
 use crate::secret::Secret;
 use crate::store;
-use crate::store::attempt::Attempt;
 use crate::store::audit::Entry;
 use crate::store::client::Client;
 use crate::store::user::User;
+use crate::web::peer;
 
 /// How long a form waits for somebody to sign in.
 const FORM_LIFE: Duration = Duration::minutes(10);
-/// An address may try this many times as often as an account: a clinic shares one.
-const ADDRESS_FACTOR: i64 = 10;
 
 /// Keeps the authorization request and shows the form that names it.
 pub async fn ask(
@@ -42,12 +42,14 @@ pub async fn ask(
     request: &AuthorizationRequest,
     client: &Client,
 ) -> Result<Response, Refusal> {
+    state.limits.sign_in(visitor.address).map_err(|_| Refusal::TooMany)?;
     let token = random_token();
     let (browser, new_cookie) = visitor.cookies.browser_or_new();
     let parameters = serde_json::to_value(request).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let mut tx = store::begin(&state.engine.pool).await?;
     let expires_at = state.now() + FORM_LIFE;
     store::flow::insert(&mut tx, &token_digest(&token), &browser, &parameters, expires_at).await?;
+    store::flow::keep_the_newest(&mut tx, &browser).await?;
     tx.commit().await?;
     let form = Login {
         language: visitor.language,
@@ -72,9 +74,14 @@ struct Submitted {
     cancelled: bool,
 }
 
+/// The headers that start a session, and make the browser known.
+type Cookies = [Option<HeaderValue>; 2];
+
 /// Why nobody is signed in.
 enum NotSignedIn {
     Again(Again),
+    /// For so many seconds.
+    TooMany(u64),
     Refused(Refusal),
 }
 
@@ -99,8 +106,13 @@ async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes)
         return cancel(&state, &visitor, &submitted).await;
     }
     match sign_in(&state, &visitor, &submitted).await {
-        Ok((signed_in, session)) => finish(&state, &visitor, &submitted, &signed_in, &session).await,
-        Err(NotSignedIn::Again(again)) => show_again(&state, &visitor, &submitted, again),
+        Ok((signed_in, cookies)) => finish(&state, &visitor, &submitted, &signed_in, cookies).await,
+        Err(NotSignedIn::Again(again)) => show_again(&visitor, &submitted, again),
+        Err(NotSignedIn::TooMany(seconds)) => {
+            let mut response = show_again(&visitor, &submitted, Again::TooMany);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+        }
         Err(NotSignedIn::Refused(refusal)) => refuse(&state, &visitor, &submitted.recipient, &refusal, None).await,
     }
 }
@@ -145,52 +157,63 @@ async fn use_up(state: &OauthState, submitted: &Submitted) -> Result<(), Refusal
     Ok(tx.commit().await?)
 }
 
-/// Checks the password and starts a session; gives the person and the value of the session cookie.
+/// Checks the password and starts a session; gives the person and the cookies to set.
 async fn sign_in(
     state: &OauthState,
     visitor: &Visitor,
     submitted: &Submitted,
-) -> Result<(SignedIn, String), NotSignedIn> {
+) -> Result<(SignedIn, Cookies), NotSignedIn> {
     let now = state.now();
-    let (account, address) = (token_digest(&submitted.name.to_lowercase()), token_digest(&visitor.address));
-    let attempt = Attempt { account: &account, address: &address, at: now };
-    let user = begin_attempt(state, submitted, &attempt).await?.filter(|user| user.enabled);
+    let (user, attempt) = begin_attempt(state, visitor, submitted).await?;
+    let user = user.filter(|user| user.enabled);
     let password_hash = user.as_ref().map(|user| user.password_hash.clone());
-    let right = state.passwords.is_right(submitted.password.clone(), password_hash).await;
+    let asker = Asker { network: peer::network(visitor.address), is_known: attempt.is_known };
+    let right = state.passwords.is_right(asker, submitted.password.clone(), password_hash).await;
     let Some(user) = user.filter(|_| matches!(right, Ok(true))) else {
+        if right.is_err() {
+            throttle::withdraw(state, &attempt).await?;
+            return Err(NotSignedIn::Again(Again::Busy));
+        }
         record_login(state, visitor, submitted, None).await;
-        return Err(NotSignedIn::Again(if right.is_err() { Again::Busy } else { Again::Wrong }));
+        return Err(NotSignedIn::Again(Again::Wrong));
     };
     let session = random_token();
     let session_digest = token_digest(&session);
     let mut tx = store::begin(&state.engine.pool).await?;
-    store::attempt::forgive(&mut tx, &attempt).await?;
+    throttle::forgive(&mut tx, &attempt, now).await?;
+    let (browser, known) = visitor.cookies.known_or_new();
+    store::known_browser::remember(&mut tx, &browser, user.id, now + cookie::KNOWN_FOR).await?;
     store::flow::end(&mut tx, &token_digest(&submitted.token)).await?;
     let expires_at = now + state.engine.config.oauth.session_ttl;
     store::login::insert_session(&mut tx, &session_digest, user.id, now, expires_at).await?;
     tx.commit().await?;
     record_login(state, visitor, submitted, Some(&user)).await;
-    Ok((SignedIn { user, session_digest, since: now }, session))
+    let cookies = [visitor.cookies.start_session(&session), known];
+    Ok((SignedIn { user, session_digest, since: now }, cookies))
 }
 
-/// Counts the attempt, for good, before the password is looked at. Only then are the attempts counted: of many made at
-/// once, each sees those stored before it, so no more than the limit pass.
+/// Whose account it is, and the attempt, if one may be made now.
 async fn begin_attempt(
     state: &OauthState,
+    visitor: &Visitor,
     submitted: &Submitted,
-    attempt: &Attempt<'_>,
-) -> Result<Option<User>, NotSignedIn> {
-    let limit = i64::from(state.engine.config.oauth.login_attempts);
-    let mut tx = store::begin(&state.engine.pool).await?;
-    store::attempt::record(&mut tx, attempt).await?;
-    tx.commit().await?;
-    let mut conn = state.engine.pool.acquire().await?;
-    let since = attempt.at - state.engine.config.oauth.login_window;
-    let (by_account, by_address) = store::attempt::count(&mut conn, attempt, since).await?;
-    if by_account > limit || by_address > limit * ADDRESS_FACTOR {
-        return Err(NotSignedIn::Again(Again::TooMany));
+) -> Result<(Option<User>, Attempt), NotSignedIn> {
+    let user = store::user::find_by_name(&mut *state.engine.pool.acquire().await?, &submitted.name).await?;
+    match throttle::begin(state, visitor, &submitted.name, user.as_ref().map(|user| user.id)).await? {
+        Ok(attempt) => Ok((user, attempt)),
+        Err(Closed { retry_after }) => {
+            let entry = Entry {
+                action: "login",
+                outcome: "refused",
+                client_id: Some(&submitted.request.client_id),
+                request_id: visitor.request_id.as_deref(),
+                detail: Some("throttled"),
+                ..Entry::default()
+            };
+            strangers::refused(state, &entry).await;
+            Err(NotSignedIn::TooMany(retry_after))
+        }
     }
-    Ok(store::user::find_by_name(&mut conn, &submitted.name).await?)
 }
 
 async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitted, user: Option<&User>) {
@@ -213,7 +236,7 @@ async fn finish(
     visitor: &Visitor,
     submitted: &Submitted,
     signed_in: &SignedIn,
-    session: &str,
+    cookies: Cookies,
 ) -> Response {
     let recipient = &submitted.recipient;
     let request_id = visitor.request_id.as_deref();
@@ -222,21 +245,19 @@ async fn finish(
             Ok(code) => recipient.answer(&[("code", &code)]),
             Err(refusal) => refuse(state, visitor, recipient, &refusal, Some(signed_in.user.id)).await,
         };
-    cookie::set(response.headers_mut(), visitor.cookies.start_session(session));
+    for cookie in cookies {
+        cookie::set(response.headers_mut(), cookie);
+    }
     response
 }
 
-fn show_again(state: &OauthState, visitor: &Visitor, submitted: &Submitted, again: Again) -> Response {
-    let mut response = page::login(&Login {
+fn show_again(visitor: &Visitor, submitted: &Submitted, again: Again) -> Response {
+    page::login(&Login {
         language: visitor.language,
         client: &submitted.recipient.client.name,
         redirect_uri: &submitted.request.redirect_uri,
         request: &submitted.token,
         name: &submitted.name,
         again: Some(again),
-    });
-    if again == Again::TooMany {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(state.engine.config.oauth.login_window.as_secs()));
-    }
-    response
+    })
 }

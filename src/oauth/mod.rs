@@ -23,12 +23,15 @@ mod error;
 mod form;
 mod introspect;
 mod jwks;
+mod limits;
 mod login;
 mod page;
 mod password;
 mod revoke;
+mod strangers;
 mod sweep;
 mod text;
+mod throttle;
 mod token;
 mod userinfo;
 mod visitor;
@@ -37,6 +40,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use time::OffsetDateTime;
 
 use crate::interaction::Engine;
@@ -47,6 +51,7 @@ use crate::store::grant::LiveGrant;
 use crate::token::key_set::KeySet;
 use crate::web::cors;
 
+pub use strangers::write_counts;
 pub use sweep::sweep;
 
 /// No request to these endpoints is larger; 8 kB of scopes fit many times.
@@ -58,12 +63,15 @@ pub struct OauthState {
     engine: Engine,
     keys: Arc<KeySet>,
     passwords: password::Checker,
+    limits: Arc<limits::Limits>,
+    strangers: Arc<strangers::Strangers>,
 }
 
 impl OauthState {
     /// The endpoints' share of the program's parts.
     pub fn new(engine: Engine, keys: Arc<KeySet>) -> Self {
-        Self { engine, keys, passwords: password::Checker::new() }
+        let limits = Arc::new(limits::Limits::new(&engine.config.limits));
+        Self { engine, keys, passwords: password::Checker::new(), limits, strangers: Arc::default() }
     }
 
     fn now(&self) -> OffsetDateTime {
@@ -94,8 +102,10 @@ pub fn router(state: OauthState) -> Router {
         .merge(introspect::routes())
         .merge(revoke::routes())
         .merge(userinfo::routes())
+        .layer(from_fn_with_state(state.clone(), limits::clients))
         .layer(cors::registered_origins(state.engine.pool.clone()));
-    let for_people = Router::new().merge(authorize::routes()).merge(login::routes()).merge(page::routes());
+    let for_people = Router::new().merge(authorize::routes()).merge(login::routes());
+    let for_people = for_people.layer(from_fn_with_state(state.clone(), limits::people)).merge(page::routes());
     readable_by_anyone
         .merge(for_clients)
         .merge(for_people)

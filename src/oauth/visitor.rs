@@ -1,15 +1,16 @@
 //! A person's browser, as far as the sign-in pages care.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
 
 use super::OauthState;
 use super::cookie::Cookies;
 use crate::store::{self, audit::Entry};
+use crate::web::peer;
 
 /// The languages of the pages; both are official in Canada.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,11 @@ pub enum Language {
 }
 
 impl Language {
+    /// The preferred one of a request.
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self::preferred(headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default())
+    }
+
     /// The preferred one of `Accept-Language` (RFC 9110 section 12.5.4); English when neither is named.
     pub fn preferred(header: &str) -> Self {
         let mut best = (0.0, Self::English);
@@ -44,7 +50,7 @@ pub struct Visitor {
     pub language: Language,
     pub cookies: Cookies,
     /// The network address; where the server does not know it, all visitors count as one.
-    pub address: String,
+    pub address: IpAddr,
     /// For the audit trail.
     pub request_id: Option<String>,
 }
@@ -53,12 +59,10 @@ impl FromRequestParts<OauthState> for Visitor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &OauthState) -> Result<Self, Infallible> {
-        let accepted = parts.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         Ok(Self {
-            language: Language::preferred(accepted),
+            language: Language::of(&parts.headers),
             cookies: Cookies::read(&parts.headers, state),
-            address: address.map(|ConnectInfo(address)| address.ip().to_string()).unwrap_or_default(),
+            address: peer::of(&parts.extensions),
             request_id: request_id(&parts.headers).map(str::to_owned),
         })
     }

@@ -15,6 +15,7 @@ pub mod history;
 pub mod idempotency;
 pub mod intent;
 pub mod key;
+pub mod known_browser;
 pub mod login;
 pub mod presence;
 pub mod provision;

@@ -22,6 +22,8 @@ pub enum Problem {
     FormGone,
     /// The server cannot do it now.
     Unavailable,
+    /// The address asks too often.
+    TooMany,
 }
 
 #[derive(Template)]
@@ -61,6 +63,7 @@ pub fn problem(language: Language, problem: Problem) -> Response {
         Problem::Malformed => (StatusCode::BAD_REQUEST, t.malformed),
         Problem::FormGone => (StatusCode::BAD_REQUEST, t.form_gone),
         Problem::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, t.unavailable),
+        Problem::TooMany => (StatusCode::TOO_MANY_REQUESTS, t.too_many),
     };
     show(status, &ProblemPage { lang: texts.lang, t, message }, None)
 }

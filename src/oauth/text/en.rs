@@ -12,7 +12,7 @@ pub const TEXTS: Texts = Texts {
         sign_in: "Sign in",
         cancel: "Cancel",
         wrong: "The user name or the password is not right.",
-        too_many: "Too many attempts. Wait a few minutes, then try again.",
+        too_many: "Too many attempts. Wait a little, then try again.",
         busy: "Many people are signing in at this moment. Try again.",
     },
     problem: Problem {
@@ -22,6 +22,7 @@ pub const TEXTS: Texts = Texts {
         malformed: "The request of the app is malformed.",
         form_gone: "This page is no longer valid.",
         unavailable: "The server cannot do this at the moment.",
+        too_many: "There are too many requests from your network. Wait a minute, then try again.",
         start_again: "Go back and start the app again. If it happens again, tell the people who support it.",
     },
 };

@@ -34,6 +34,7 @@ pub struct Problem {
     pub malformed: &'static str,
     pub form_gone: &'static str,
     pub unavailable: &'static str,
+    pub too_many: &'static str,
     pub start_again: &'static str,
 }
 

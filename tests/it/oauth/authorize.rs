@@ -51,6 +51,8 @@ async fn everything_else_that_is_wrong_is_told_to_the_app() {
         (("code_challenge_method", "plain"), "invalid_request"),
         (("launch", "never-issued"), "invalid_request"),
         (("prompt", "none"), "login_required"),
+        (("nonce", &"n".repeat(513)), "invalid_request"),
+        (("scope", &"openid ".repeat(1200)), "invalid_request"),
     ] {
         let answer = Browser::default().authorize(&server, &with(&good, &[change])).await;
         assert_eq!(answer.back_error(), error, "{change:?}");

@@ -4,6 +4,7 @@ mod assertion;
 mod authorize;
 mod discovery;
 mod login;
+mod perimeter;
 mod token;
 
 use std::collections::BTreeMap;
@@ -31,6 +32,7 @@ use sofa::store::user::User;
 use sofa::store::{self, Tx};
 use sofa::token::key_set::KeySet;
 use sofa::token::password;
+use sofa::web::peer::Peer;
 use time::macros::datetime;
 use tokio::sync::OnceCell;
 use tower::ServiceExt;
@@ -75,6 +77,7 @@ pub struct Oauth {
     pub clock: Arc<ManualClock>,
     pub engine: Engine,
     pub keys: Arc<KeySet>,
+    state: OauthState,
     router: Router,
 }
 
@@ -157,8 +160,9 @@ impl Oauth {
         let engine = engine(pool, clock.clone(), config);
         let keys = KeySet::open(engine.pool.clone(), sealer(), clock.clone(), ISSUER.to_owned()).await.unwrap();
         let keys = Arc::new(keys);
-        let router = router(OauthState::new(engine.clone(), keys.clone()));
-        let this = Self { db, clock, engine, keys, router };
+        let state = OauthState::new(engine.clone(), keys.clone());
+        let router = router(state.clone());
+        let this = Self { db, clock, engine, keys, state, router };
         this.seed().await;
         this
     }
@@ -270,6 +274,11 @@ impl Oauth {
         told.expect(200).json()["active"] == json!(true)
     }
 
+    /// Writes how many strangers were refused, as the worker does; gives the number of rows.
+    pub async fn write_counts(&self) -> usize {
+        sofa::oauth::write_counts(&self.state, false).await.unwrap()
+    }
+
     /// How many audit rows say this.
     pub async fn audited(&self, action: &str, outcome: &str) -> i64 {
         let count = "select count(*) from audit where action = $1 and outcome = $2";
@@ -362,6 +371,8 @@ pub fn signed(assertion: &str) -> [(&str, &str); 2] {
 pub struct Browser {
     pub cookies: BTreeMap<String, String>,
     pub language: &'static str,
+    /// The network address it sends from; empty is one the server does not know.
+    pub address: &'static str,
 }
 
 impl Browser {
@@ -370,6 +381,9 @@ impl Browser {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         parts.headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
         parts.headers.insert(header::ACCEPT_LANGUAGE, self.language.parse().unwrap());
+        if let Ok(address) = self.address.parse() {
+            parts.extensions.insert(Peer(address));
+        }
         let answer = server.send(Request::from_parts(parts, body)).await;
         for set in answer.headers.get_all(header::SET_COOKIE) {
             let (name, value) = set.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
