@@ -21,7 +21,7 @@ use crate::{
     secret::Sealer,
     store,
     token::key_set::KeySet,
-    web::{peer, request_id},
+    web::{peer, request_id, security},
     worker,
 };
 
@@ -47,7 +47,7 @@ impl App {
         let outbound = outbound::Client::new(outbound::Guard::new(&config.delivery)).context("the HTTP client")?;
         let issuer = config.server.public_url.clone();
         let keys = KeySet::open(pool.clone(), sealer.clone(), clock.clone(), issuer).await?;
-        let keys = Arc::new(keys);
+        let keys = Arc::new(keys.with_access_tokens(config.oauth.access_token_algorithm).await?);
         let validator =
             Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound, validator);
@@ -69,6 +69,7 @@ impl App {
             .merge(rest::router(RestState::new("/fhir", self.engine.clone(), self.keys.clone(), self.walls)))
             .merge(others)
             .layer(CatchPanicLayer::new())
+            .layer(security::headers(self.config.server.is_https()))
             .layer(TraceLayer::new_for_http().make_span_with(span))
             .layer(middleware::from_fn_with_state(trusted, peer::middleware))
             .layer(middleware::from_fn(request_id::middleware))

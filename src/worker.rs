@@ -30,10 +30,21 @@ pub fn start(engine: &Engine, oauth: &OauthState, shutdown: &CancellationToken) 
         spawn("ended Subscriptions", Duration::from_secs(5), engine, shutdown, |engine| async move {
             subscription::switch_off_ended(&engine).await
         }),
+        spawn("signing keys", Duration::from_secs(600), engine, shutdown, {
+            let oauth = oauth.clone();
+            move |_| rotate_keys(oauth.clone())
+        }),
         spawn("used-up grants", Duration::from_secs(600), engine, shutdown, |engine| async move {
             Ok(oauth::sweep(&engine.pool, engine.now()).await?)
         }),
     ]
+}
+
+async fn rotate_keys(oauth: OauthState) -> Result<usize, Failure> {
+    oauth::rotate_old_keys(&oauth).await.map_err(|error| {
+        tracing::error!(%error, "the signing keys could not be rotated");
+        Failure::Internal
+    })
 }
 
 /// Writes how many strangers were refused, once a minute and at the end.

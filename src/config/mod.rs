@@ -4,6 +4,7 @@
 //! [`load`] lays a file, environment variables and flags over it, resolves `…_file` keys and checks the whole.
 
 mod check;
+mod keys;
 mod limits;
 mod load;
 mod oauth;
@@ -17,9 +18,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use keys::Keys;
 pub use limits::Limits;
 pub use load::{Error, Flag, Sources, load};
-pub use oauth::Oauth;
+pub use oauth::{Oauth, SigningAlgorithm};
 
 use crate::secret::Secret;
 use crate::telemetry::Format;
@@ -55,6 +57,8 @@ pub struct Config {
     pub oauth: Oauth,
     /// `[limits]`
     pub limits: Limits,
+    /// `[keys]`
+    pub keys: Keys,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.
@@ -70,6 +74,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Issuer, without a slash at the end. The FHIR base is this plus `/fhir`.
     pub public_url: String,
+    /// Whether `public_url` may be `http://` off this machine.
+    pub insecure_public_url: bool,
     /// PEM certificate chain; set together with `tls_key`.
     pub tls_cert: Option<PathBuf>,
     /// PEM private key.
@@ -85,6 +91,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether clients reach it over TLS, which a gateway may end.
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https:")
+    }
+
     /// The FHIR base URL, without a slash at the end.
     pub fn fhir_base(&self) -> String {
         format!("{}/fhir", self.public_url)

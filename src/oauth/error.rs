@@ -20,6 +20,8 @@ pub enum Code {
     UnauthorizedClient,
     UnsupportedGrantType,
     InvalidScope,
+    /// A bearer token at an endpoint for clients (RFC 6750 section 3.1).
+    InvalidToken,
     ServerError,
     TemporarilyUnavailable,
     /// Too many requests; RFC 6749 has no code of its own for it.
@@ -35,6 +37,7 @@ impl Code {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidToken => "invalid_token",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable | Self::TooMany => "temporarily_unavailable",
         }
@@ -47,7 +50,7 @@ impl Code {
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope => StatusCode::BAD_REQUEST,
-            Self::InvalidClient => StatusCode::UNAUTHORIZED,
+            Self::InvalidClient | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
@@ -110,9 +113,13 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let body = Json(json!({ "error": self.code.as_str(), "error_description": self.description }));
         let mut response = (self.code.status(), NO_STORE, body).into_response();
-        if self.code == Code::InvalidClient {
-            let challenge = HeaderValue::from_static("Basic realm=\"sofa\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        let challenge = match self.code {
+            Code::InvalidClient => Some("Basic realm=\"sofa\", charset=\"UTF-8\""),
+            Code::InvalidToken => Some("Bearer realm=\"sofa\", error=\"invalid_token\""),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -28,6 +28,7 @@ mod login;
 mod page;
 mod password;
 mod revoke;
+mod rotation;
 mod strangers;
 mod sweep;
 mod text;
@@ -51,6 +52,7 @@ use crate::store::grant::LiveGrant;
 use crate::token::key_set::KeySet;
 use crate::web::cors;
 
+pub use rotation::rotate_old_keys;
 pub use strangers::write_counts;
 pub use sweep::sweep;
 
@@ -90,7 +92,7 @@ impl OauthState {
     }
 
     fn is_https(&self) -> bool {
-        self.public_url().starts_with("https:")
+        self.engine.config.server.is_https()
     }
 }
 

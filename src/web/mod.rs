@@ -4,3 +4,4 @@ pub mod cors;
 pub mod limit;
 pub mod peer;
 pub mod request_id;
+pub mod security;

@@ -3,8 +3,10 @@
 mod assertion;
 mod authorize;
 mod discovery;
+mod keys;
 mod login;
 mod perimeter;
+mod refresh;
 mod token;
 
 use std::collections::BTreeMap;
@@ -159,6 +161,7 @@ impl Oauth {
         let pool = store::pool(db.options.clone(), &store::PoolLimits::from(&config.database));
         let engine = engine(pool, clock.clone(), config);
         let keys = KeySet::open(engine.pool.clone(), sealer(), clock.clone(), ISSUER.to_owned()).await.unwrap();
+        let keys = keys.with_access_tokens(engine.config.oauth.access_token_algorithm).await.unwrap();
         let keys = Arc::new(keys);
         let state = OauthState::new(engine.clone(), keys.clone());
         let router = router(state.clone());
@@ -265,6 +268,14 @@ impl Oauth {
         let (launch, _) = self.launch(|_| {}).await;
         let code = self.code("app", &launch, scope).await;
         self.exchange("app", &code).await.expect(200).json()
+    }
+
+    /// An access token of a client that acts for itself.
+    pub async fn system_token(&self, client: &str) -> String {
+        let assertion = assertion(self, client, &json!({}));
+        let request =
+            [vec![("grant_type", "client_credentials"), ("scope", "system/*.rs")], signed(&assertion).to_vec()];
+        self.token(&request.concat()).await.expect(200).json()["access_token"].as_str().unwrap().to_owned()
     }
 
     /// Whether an access token still works.
