@@ -51,7 +51,7 @@ impl App {
         let validator =
             Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound, validator);
-        let oauth = OauthState::new(engine.clone(), keys.clone());
+        let oauth = OauthState::new(engine.clone(), keys.clone()).context("the HTTP client for clients' keys")?;
         Ok(Self { config, pool, clock, sealer, engine, keys, walls: Walls::default(), oauth })
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::database::{self, Opened};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, ConsentPolicy};
 use crate::store::audit::Entry;
 use crate::store::client::{AuthMethod, Client, Role};
 use crate::{id, store};
@@ -59,6 +59,9 @@ pub(super) struct Add {
     /// Web origin whose pages may call the server; may be given several times. Default: those of its redirect URIs
     #[arg(long = "origin", value_name = "ORIGIN")]
     origins: Vec<String>,
+    /// For an app: whether people are asked what it may do for them. Default: oauth.consent_default
+    #[arg(long, value_enum)]
+    consent: Option<ConsentName>,
 }
 
 #[derive(Args)]
@@ -96,11 +99,21 @@ enum AuthName {
     PrivateKeyJwt,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum ConsentName {
+    /// Nobody is asked
+    Never,
+    /// At the first time, and again for more
+    Once,
+    /// Every time
+    Always,
+}
+
 pub(super) async fn run(command: Command, config: Config) -> Result<()> {
     match command {
         Command::Add(add) => {
             // Everything that can be refused is, before a database is started for it.
-            let (client, secret) = add.client()?;
+            let (client, secret) = add.client(config.oauth.consent_default)?;
             client.registration().check()?;
             insert(&database::open(config).await?, &client).await?;
             println!("registered {}", client.client_id);
@@ -117,7 +130,7 @@ pub(super) async fn run(command: Command, config: Config) -> Result<()> {
 
 impl Add {
     /// The client to store, and its new secret.
-    fn client(self) -> Result<(Client, Option<String>)> {
+    fn client(self, consent_default: ConsentPolicy) -> Result<(Client, Option<String>)> {
         let role = match self.role {
             RoleName::App => Role::App,
             RoleName::Poc => Role::Poc,
@@ -136,7 +149,15 @@ impl Add {
             serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))
         });
         let origins = if self.origins.is_empty() { origins_of(&self.redirect_uris) } else { self.origins };
+        let consent = match self.consent {
+            Some(ConsentName::Never) => ConsentPolicy::Never,
+            Some(ConsentName::Once) => ConsentPolicy::Once,
+            Some(ConsentName::Always) => ConsentPolicy::Always,
+            None if role == Role::App => consent_default,
+            None => usual.consent,
+        };
         let client = Client {
+            consent,
             name: self.name.unwrap_or(usual.name),
             tenant: self.tenant,
             auth_method,
@@ -228,6 +249,7 @@ fn shown(client: &Client) -> Value {
     serde_json::json!({
         "client_id": client.client_id,
         "name": client.name,
+        "consent": client.consent.as_str(),
         "role": client.role.as_str(),
         "tenant": client.tenant,
         "token_endpoint_auth_method": client.auth_method.as_str(),
@@ -254,12 +276,13 @@ mod tests {
             scope: None,
             jwks_file: None,
             origins: Vec::new(),
+            consent: None,
         }
     }
 
     #[test]
     fn an_app_is_public_unless_told_otherwise() {
-        let (client, secret) = add(RoleName::App).client().unwrap();
+        let (client, secret) = add(RoleName::App).client(ConsentPolicy::Once).unwrap();
         assert_eq!((client.auth_method, secret), (AuthMethod::None, None));
         assert_eq!(client.origins, ["https://app.example"]);
         client.registration().check().unwrap();
@@ -267,14 +290,15 @@ mod tests {
 
     #[test]
     fn a_secret_is_generated_and_only_its_digest_stored() {
-        let (client, secret) = Add { auth: Some(AuthName::ClientSecretBasic), ..add(RoleName::App) }.client().unwrap();
+        let (client, secret) =
+            Add { auth: Some(AuthName::ClientSecretBasic), ..add(RoleName::App) }.client(ConsentPolicy::Once).unwrap();
         assert_eq!(client.secret_digest, Some(id::token_digest(&secret.unwrap())));
         client.registration().check().unwrap();
     }
 
     #[test]
     fn a_poc_needs_keys_and_a_tenant() {
-        let (client, _) = add(RoleName::Poc).client().unwrap();
+        let (client, _) = add(RoleName::Poc).client(ConsentPolicy::Once).unwrap();
         assert!(client.registration().check().is_err());
     }
 }

@@ -8,6 +8,7 @@ mod keys;
 mod limits;
 mod load;
 mod oauth;
+mod registry;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,8 @@ use serde::Deserialize;
 pub use keys::Keys;
 pub use limits::Limits;
 pub use load::{Error, Flag, Sources, load};
-pub use oauth::{Oauth, SigningAlgorithm};
+pub use oauth::{ConsentPolicy, Oauth, SigningAlgorithm};
+pub use registry::Registry;
 
 use crate::secret::Secret;
 use crate::telemetry::Format;
@@ -59,6 +61,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[keys]`
     pub keys: Keys,
+    /// `[registry]`
+    pub registry: Registry,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.
@@ -236,6 +240,8 @@ pub struct Context {
     pub require_app_id: bool,
     /// Who may own a launch that names nobody.
     pub owner: OwnerPolicy,
+    /// Whether a user of no organisation in particular may own such a launch too.
+    pub unowned_by_any_organisation: bool,
     /// The resource types `$set-context` may create; none means the server's list.
     pub resource_types: Option<Vec<String>>,
 }

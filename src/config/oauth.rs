@@ -48,6 +48,36 @@ pub struct Oauth {
     /// The time in which they are counted.
     #[serde(with = "humantime_serde")]
     pub login_window: Duration,
+    /// How apps are registered at the command line that do not say how people are asked.
+    pub consent_default: ConsentPolicy,
+}
+
+/// Whether people are asked before a client acts for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsentPolicy {
+    /// They are not: the operator has decided for them.
+    Never,
+    /// At the first time, and again for what they were not asked about.
+    Once,
+    /// Every time.
+    Always,
+}
+
+impl ConsentPolicy {
+    /// The word stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Once => "once",
+            Self::Always => "always",
+        }
+    }
+
+    /// The policy of a word; `None` for any other word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Never, Self::Once, Self::Always].into_iter().find(|policy| policy.as_str() == word)
+    }
 }
 
 impl Oauth {

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::credentials::Credentials;
 use super::keys::ClientKey;
 use super::sample;
+use crate::config::ConsentPolicy;
 use crate::id;
 use crate::secret::Secret;
 use crate::smart::client::LOOPBACK_PATTERNS;
@@ -145,6 +146,8 @@ fn client(client_id: &str, name: &str, role: Role, scope: &str) -> Client {
         name: name.to_owned(),
         tenant: if role == Role::Poc { TENANT } else { 0 },
         scope: scope.to_owned(),
+        // Its story has one form: the one to sign in with.
+        consent: ConsentPolicy::Never,
         ..Client::new(client_id, role)
     }
 }

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 use super::{Engine, Failure, Stored, subscription::show::View};
 use crate::{
-    access::Permit,
+    access::{Act, Caller, Permit, authorize},
     fhir::{
         outcome::IssueType,
         resource::Resource,
@@ -56,6 +56,23 @@ pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, versi
 /// The number of a version as this server writes it: `+1` and `01` are no versions, though they are numbers.
 pub fn version_id(text: &str) -> Option<i64> {
     text.parse().ok().filter(|number: &i64| number.to_string() == text)
+}
+
+/// Whether a caller may see what it wrote, or was found to see the row of: by leave to read it, or to search it.
+pub fn may_see(engine: &Engine, caller: &Caller, stored: &Stored) -> bool {
+    let (kind, id) = (stored.kind.as_str(), stored.id.as_str());
+    [Act::Read { kind, id }, Act::Search { kind }].into_iter().any(|act| {
+        authorize(caller, act).is_ok_and(|permit| {
+            let shows = |body: Resource| permit.shows(&body, id, &engine.base);
+            !permit.is_limited() || parsed(engine, &stored.body).is_ok_and(shows)
+        })
+    })
+}
+
+/// The version that an ETag such as `W/"3"` names, weak or strong (FHIR R4 http.html#concurrency).
+pub fn version_of_tag(tag: &str) -> Option<i64> {
+    let tag = tag.trim();
+    version_id(tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?)
 }
 
 /// What `_summary` and `_elements` of a read leave of a version (FHIR R4 http.html#read).

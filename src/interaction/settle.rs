@@ -15,12 +15,12 @@
 //! | several matches | 412 |
 //! | `If-Match` names another version | 412 |
 //! | the patch is no patch; it does not fit the resource | 400; 422 |
-//! | the patched resource does not conform | 422 |
+//! | the patched resource does not conform | 422; why, only to who may read it |
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Engine, Failure,
+    Engine, Failure, Stored,
     condition::{self, Condition},
     read::{self, parsed},
     subscription::show::View,
@@ -122,7 +122,8 @@ pub async fn write_all(
             Err(Failure::Overtaken) => {}
             Err(failure) => return Err(failure),
             Ok(mut written) => {
-                for (written, issues) in written.iter_mut().zip(advice) {
+                // It is advice on content that may not have come from the client.
+                for (written, issues) in written.iter_mut().zip(advice).filter(|(written, _)| written.is_shown) {
                     written.advice.extend(issues);
                 }
                 return Ok(written);
@@ -218,30 +219,41 @@ async fn patched(
     // What cannot be changed is not tested against either.
     write::check_change(engine, permit, &row, Some(&before))?;
     check_version(row.version, if_match)?;
-    let before = as_seen(engine, permit, &row, body, before).await?;
-    let after = applied(engine, patch, before).await?;
-    let verdict = validate::one(engine, &after).await?;
+    let stored = Stored { kind: kind.to_owned(), id: row.id.clone(), version: row.version, updated: row.updated, body };
+    let sees = read::may_see(engine, caller, &stored);
+    let before = as_seen(engine, permit, &stored, before).await?;
+    let result = match applied(engine, patch, before).await {
+        Ok(after) => validate::one(engine, &after).await.map(|verdict| (after, verdict)),
+        Err(failure) => Err(failure),
+    };
+    let (after, verdict) = result.map_err(|failure| if sees { failure } else { without_content(failure) })?;
     // With a version of its own, the client is told when another writer was first.
     let expected = Some(if_match.map_or(Expected::Seen(row.version), Expected::Version));
     let advice = verdict.into_advice();
     Ok((Op::Update { id: row.id, resource: after, expected }, advice))
 }
 
+/// Why a patch fails, for who may not see what it was applied to: the texts tell of the content.
+fn without_content(failure: Failure) -> Failure {
+    match failure {
+        Failure::Unprocessable(_) => {
+            let text = "the patch does not fit the resource, or what it makes of it does not conform; \
+                        why is told to those only who may read the resource";
+            Failure::Unprocessable(Outcome::error(IssueType::Processing, text))
+        }
+        other => other,
+    }
+}
+
 /// What is patched is what its owner reads: a Subscription with its headers in the clear, or the patch would store the
 /// masks in their place.
-async fn as_seen(
-    engine: &Engine,
-    permit: &Permit,
-    row: &Current,
-    body: String,
-    stored: Resource,
-) -> Result<Resource, Failure> {
-    if row.r#type != "Subscription" {
-        return Ok(stored);
+async fn as_seen(engine: &Engine, permit: &Permit, stored: &Stored, document: Resource) -> Result<Resource, Failure> {
+    if stored.kind != "Subscription" {
+        return Ok(document);
     }
     let mut conn = engine.reader(permit.wall()).await?;
-    let view = View::of(&mut conn, engine, permit, &row.r#type, &row.id).await?;
-    parsed(engine, &view.body(row.version, body))
+    let view = View::of(&mut conn, engine, permit, &stored.kind, &stored.id).await?;
+    parsed(engine, &view.body(stored.version, stored.body.clone()))
 }
 
 /// Patches whose document or own text is longer are applied on a thread of their own, so that they delay nobody else.

@@ -4,58 +4,116 @@
 //! |---|---|
 //! | known: the PoC called for this user, or this user was here before | that user |
 //! | named by `fhirUser` | the user with an identifier of that person, or whose account is linked with that very resource |
-//! | nobody yet | the first user, of the PoC's organisation where both have one; with `context.owner = "strict"` nobody |
+//! | nobody yet | the first user of the PoC's organisation; with `context.owner = "strict"` nobody |
+//!
+//! A user of no organisation in particular owns nobody's launch, unless `context.unowned_by_any_organisation` says so:
+//! otherwise a launch address that leaked would open any clinic's launch to such an account.
+//!
+//! A request is judged when it comes, before each page and once more when the code is made: by the client as it is
+//! registered and by the context as it stands at that moment.
 
+use serde_json::{Map, Value};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
-use super::OauthState;
-use super::authorize::{AuthorizationRequest, Refusal};
+use super::authorize::{AuthorizationRequest, Refusal, check_app, grantable};
+use super::consent::Agreement;
+use super::{OauthState, launch_values};
+use crate::config::Context as Rules;
 use crate::config::OwnerPolicy;
 use crate::id::{new_uuid, random_token, token_digest};
 use crate::smart::scope::ScopeSet;
 use crate::store::audit::Entry;
 use crate::store::client::Client;
 use crate::store::context::ContextRow;
+use crate::store::flow::Step;
 use crate::store::grant::{NewCode, NewGrant};
 use crate::store::user::User;
 use crate::store::{self, Tx};
 
 /// A person who has signed in with this browser.
+#[derive(Clone)]
 pub struct SignedIn {
     pub user: User,
     pub session_digest: Vec<u8>,
     pub since: OffsetDateTime,
 }
 
-/// Grants the request and gives the code to send to the app. Everything or nothing is stored.
-pub async fn approve(
+/// A request as it stands at this moment.
+pub struct Judged {
+    /// The launch, which the user may own.
+    pub context: Option<ContextRow>,
+    /// What can be granted, if the user agrees.
+    pub scope: ScopeSet,
+}
+
+/// What a code is made of.
+pub struct Approval<'a> {
+    pub request: &'a AuthorizationRequest,
+    pub client: &'a Client,
+    pub signed_in: &'a SignedIn,
+    pub agreement: &'a Agreement,
+    /// The form that led here, by its digest and its page: it is used up.
+    pub form: Option<(&'a [u8], Step)>,
+    pub request_id: Option<&'a str>,
+}
+
+/// What the request comes to for this user.
+pub async fn judge(
     state: &OauthState,
+    conn: &mut PgConnection,
     request: &AuthorizationRequest,
     client: &Client,
-    signed_in: &SignedIn,
-    request_id: Option<&str>,
-) -> Result<String, Refusal> {
-    let now = state.now();
-    let user = &signed_in.user;
-    let mut tx = store::begin(&state.engine.pool).await?;
+    user: &User,
+) -> Result<Judged, Refusal> {
     let context = match request.context {
-        Some(id) => Some(take_launch(&mut tx, id, user, state.engine.config.context.owner, now).await?),
-        None if same_organisation(client.tenant, user.tenant) => None,
+        Some(id) => {
+            let context = store::context::find(conn, id).await?.filter(|context| context.is_alive(state.now()));
+            let context = context.ok_or(Refusal::Launch)?;
+            check_app(&context, client)?;
+            check_owner(&context, user, &state.engine.config.context)?;
+            Some(context)
+        }
+        None if client_serves(client, user) => None,
         None => return Err(Refusal::OtherOrganisation),
     };
-    let scope = final_scope(&request.scope, context.as_ref(), user)?;
+    let launched = context.as_ref().map(launch_values);
+    let scope = grantable(&ScopeSet::parse(&request.asked), client, launched.as_ref())?;
+    let scope = with_fhir_user_if_known(&scope, context.as_ref(), user)?;
+    Ok(Judged { context, scope })
+}
+
+/// Grants the request and gives the code to send to the app; `None` when its form was used up meanwhile. Everything or
+/// nothing is stored.
+pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Option<String>, Refusal> {
+    let now = state.now();
+    let Approval { request, client, signed_in, agreement, .. } = *approval;
+    let user = &signed_in.user;
+    let mut tx = store::begin(&state.engine.pool).await?;
+    if let Some((digest, step)) = approval.form
+        && !store::flow::end(&mut tx, digest, step).await?
+    {
+        return Ok(None);
+    }
+    let Judged { context, scope } = judge(state, tx.conn(), request, client, user).await?;
+    if let Some(context) = &context {
+        take_launch(&mut tx, context, user).await?;
+    }
+    let granted = agreement.apply(&scope).ok_or(Refusal::Cancelled)?;
     let expires_at = now + state.engine.config.oauth.code_ttl;
     let grant = NewGrant {
         id: new_uuid(),
         client_id: &client.client_id,
         user_id: Some(user.id),
         context: request.context,
-        scope: &scope.to_string(),
-        session_digest: only_while_online(&scope).then_some(signed_in.session_digest.as_slice()),
+        scope: &granted.to_string(),
+        session_digest: only_while_online(&granted).then_some(signed_in.session_digest.as_slice()),
         auth_time: Some(signed_in.since),
         nonce: request.nonce.as_deref(),
         expires_at,
+        picked: None,
+        asked: &request.asked,
+        withheld: &withheld(&request.asked, client, &scope, &granted),
     };
     store::grant::insert(&mut tx, &grant, now).await?;
     let code = random_token();
@@ -74,45 +132,38 @@ pub async fn approve(
         user_id: Some(user.id),
         context: request.context,
         tenant: context.as_ref().map_or(client.tenant, |context| context.tenant),
-        request_id,
+        request_id: approval.request_id,
         ..Entry::default()
     };
     store::audit::append(tx.conn(), &entry, now).await?;
+    agreement.keep(&mut tx, &entry, now).await?;
     tx.commit().await?;
-    Ok(code)
+    Ok(Some(code))
 }
 
-/// The launch's context, from now on this user's for good.
-async fn take_launch(
-    tx: &mut Tx,
-    context: Uuid,
-    user: &User,
-    policy: OwnerPolicy,
-    now: OffsetDateTime,
-) -> Result<ContextRow, Refusal> {
-    let context = store::context::find(tx.conn(), context).await?.ok_or(Refusal::Launch)?;
-    if !context.is_alive(now) {
-        return Err(Refusal::Launch);
-    }
-    check_owner(&context, user, policy)?;
+/// The launch is from now on this user's, for good.
+async fn take_launch(tx: &mut Tx, context: &ContextRow, user: &User) -> Result<(), Refusal> {
     // Also locks the context against a clear until the code is stored, and fails where another user was faster.
-    if !store::context::bind_owner(tx, context.id, user.id).await? {
-        return Err(Refusal::NotOwner);
-    }
-    Ok(context)
+    if store::context::bind_owner(tx, context.id, user.id).await? { Ok(()) } else { Err(Refusal::NotOwner) }
 }
 
-fn check_owner(context: &ContextRow, user: &User, policy: OwnerPolicy) -> Result<(), Refusal> {
+fn check_owner(context: &ContextRow, user: &User, rules: &Rules) -> Result<(), Refusal> {
     let is_owner = match context.owner_user {
         Some(owner) => owner == user.id,
         None if context.owner_named => is_named(context, user),
-        None => match policy {
+        None => match rules.owner {
             OwnerPolicy::Strict => false,
-            OwnerPolicy::FirstUser if same_organisation(context.tenant, user.tenant) => true,
+            OwnerPolicy::FirstUser if user.tenant == context.tenant => true,
+            OwnerPolicy::FirstUser if user.tenant == 0 && rules.unowned_by_any_organisation => true,
             OwnerPolicy::FirstUser => return Err(Refusal::OtherOrganisation),
         },
     };
     if is_owner { Ok(()) } else { Err(Refusal::NotOwner) }
+}
+
+/// Whether the launch says of whom it is: then it cannot become somebody else's by a mistake.
+pub const fn is_spoken_for(context: &ContextRow) -> bool {
+    context.owner_user.is_some() || context.owner_named
 }
 
 fn is_named(context: &ContextRow, user: &User) -> bool {
@@ -120,16 +171,36 @@ fn is_named(context: &ContextRow, user: &User) -> bool {
     same_resource || user.identifiers.iter().any(|identifier| context.owner_identifiers.contains(identifier))
 }
 
-/// 0 stands for any organisation.
-const fn same_organisation(left: i64, right: i64) -> bool {
-    left == 0 || right == 0 || left == right
+/// An app serves everybody, a point-of-care system the people of its organisation and those of none in particular.
+const fn client_serves(client: &Client, user: &User) -> bool {
+    client.tenant == 0 || user.tenant == 0 || client.tenant == user.tenant
 }
 
 /// Without a FHIR resource for the user, `fhirUser` cannot be granted.
-fn final_scope(scope: &str, context: Option<&ContextRow>, user: &User) -> Result<ScopeSet, Refusal> {
+fn with_fhir_user_if_known(scope: &ScopeSet, context: Option<&ContextRow>, user: &User) -> Result<ScopeSet, Refusal> {
     let named = context.and_then(|context| context.fhir_user.as_ref()).or(user.fhir_user.as_ref());
-    let scope = ScopeSet::parse(scope).only_plain(|plain| plain != "fhirUser" || named.is_some());
+    let scope = scope.clone().only_plain(|plain| plain != "fhirUser" || named.is_some());
     if scope.is_empty() { Err(Refusal::Scope) } else { Ok(scope) }
+}
+
+/// Of what was asked and not granted as it stands, each scope with the reason in a word, for whoever has to explain it:
+/// `unknown`, `not-registered`, `not-available` (the launch or the user lacks it) or `declined`.
+fn withheld(asked: &str, client: &Client, grantable: &ScopeSet, granted: &ScopeSet) -> Value {
+    let registered = ScopeSet::parse(&client.scope);
+    let reason = |scope: &str| {
+        let set = ScopeSet::parse(scope);
+        if set.is_empty() {
+            "unknown"
+        } else if !set.is_within(&registered) {
+            "not-registered"
+        } else if grantable.has(scope) {
+            "declined"
+        } else {
+            "not-available"
+        }
+    };
+    let missing = asked.split_ascii_whitespace().filter(|scope| !granted.has(scope));
+    Value::Object(missing.map(|scope| (scope.to_owned(), Value::from(reason(scope)))).collect::<Map<_, _>>())
 }
 
 /// `online_access` alone: the refresh token works as long as the user stays signed in.
@@ -139,9 +210,13 @@ fn only_while_online(scope: &ScopeSet) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use time::macros::datetime;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::config::Config;
+    use crate::store::client::Role;
 
     fn context() -> ContextRow {
         ContextRow {
@@ -175,8 +250,12 @@ mod tests {
         }
     }
 
-    fn verdict(context: &ContextRow, user: &User, policy: OwnerPolicy) -> &'static str {
-        match check_owner(context, user, policy) {
+    fn verdict(context: &ContextRow, user: &User, owner: OwnerPolicy) -> &'static str {
+        verdict_by(context, user, &Rules { owner, ..Config::for_tests("").context })
+    }
+
+    fn verdict_by(context: &ContextRow, user: &User, rules: &Rules) -> &'static str {
+        match check_owner(context, user, rules) {
             Ok(()) => "owner",
             Err(Refusal::NotOwner) => "not owner",
             Err(Refusal::OtherOrganisation) => "other organisation",
@@ -213,16 +292,44 @@ mod tests {
     #[test]
     fn nobodys_launch_goes_to_the_first_user_of_the_organisation_unless_strict() {
         assert_eq!(verdict(&context(), &user(7), OwnerPolicy::FirstUser), "owner");
-        assert_eq!(verdict(&context(), &user(0), OwnerPolicy::FirstUser), "owner");
         assert_eq!(verdict(&context(), &user(8), OwnerPolicy::FirstUser), "other organisation");
         assert_eq!(verdict(&context(), &user(7), OwnerPolicy::Strict), "not owner");
     }
 
     #[test]
+    fn who_belongs_to_no_organisation_owns_nobodys_launch_unless_the_operator_says_so() {
+        assert_eq!(verdict(&context(), &user(0), OwnerPolicy::FirstUser), "other organisation");
+        let open = Rules { unowned_by_any_organisation: true, ..Config::for_tests("").context };
+        assert_eq!(verdict_by(&context(), &user(0), &open), "owner");
+        assert_eq!(verdict_by(&context(), &user(8), &open), "other organisation");
+        let named = ContextRow { owner_named: true, fhir_user: Some("Practitioner/1".into()), ..context() };
+        let anywhere = User { fhir_user: Some("Practitioner/1".into()), ..user(0) };
+        assert_eq!(verdict(&named, &anywhere, OwnerPolicy::FirstUser), "owner");
+    }
+
+    #[test]
+    fn what_is_withheld_is_explained_in_a_word() {
+        let client = Client { scope: "launch patient/*.rs user/*.rs openid".into(), ..Client::new("c", Role::App) };
+        let (grantable, granted) = (ScopeSet::parse("launch patient/*.rs openid"), ScopeSet::parse("launch openid"));
+        let asked = "launch openid patient/*.rs user/*.rs patient/*.cruds patient/Foo.rs offline_access";
+        let expected = json!({
+            "patient/*.rs": "declined", "user/*.rs": "not-available", "patient/*.cruds": "not-registered",
+            "patient/Foo.rs": "unknown", "offline_access": "not-registered",
+        });
+        assert_eq!(withheld(asked, &client, &grantable, &granted), expected);
+    }
+
+    #[test]
     fn fhir_user_is_granted_only_where_there_is_one() {
-        assert_eq!(final_scope("openid fhirUser", None, &user(7)).unwrap().to_string(), "openid");
-        assert!(final_scope("fhirUser", None, &user(7)).is_err());
+        assert_eq!(
+            with_fhir_user_if_known(&ScopeSet::parse("openid fhirUser"), None, &user(7)).unwrap().to_string(),
+            "openid"
+        );
+        assert!(with_fhir_user_if_known(&ScopeSet::parse("fhirUser"), None, &user(7)).is_err());
         let named = ContextRow { fhir_user: Some("Practitioner/1".into()), ..context() };
-        assert_eq!(final_scope("openid fhirUser", Some(&named), &user(7)).unwrap().to_string(), "openid fhirUser");
+        assert_eq!(
+            with_fhir_user_if_known(&ScopeSet::parse("openid fhirUser"), Some(&named), &user(7)).unwrap().to_string(),
+            "openid fhirUser"
+        );
     }
 }

@@ -3,14 +3,23 @@
 //!
 //! | situation | answer |
 //! |---|---|
-//! | good, and the browser's user is signed in and owns the launch | 303 to the app with `code` and `state` |
-//! | good otherwise | 200, the login form |
+//! | good, the browser's user is signed in and owns the launch, and nothing is left to ask | 303 to the app with `code` and `state` |
+//! | good otherwise | 200, the first page of [`super::flow`]: the login form, "continue as …?", the consent |
 //! | `client_id` unknown, `redirect_uri` missing or not registered, either of them repeated | 400, a page; no redirect |
 //! | anything else wrong | 303 to the app with `error`, `error_description` and `state` |
 //! | `prompt=none` and nobody suitable is signed in | 303 with `login_required` |
+//! | a request object (OpenID Connect Core 1.0 section 6), by value or by reference | 303 with `request_not_supported`, `request_uri_not_supported` |
+//!
+//! Every answer to the app names this server (`iss`, RFC 9207), so that an app that talks to many does not take the code of
+//! one to another. An `id_token_hint` that is not of the person who is signed in, or cannot be read, counts as nobody signed
+//! in. The pages speak the first language of `ui_locales` that they know; a cookie carries it from page to page.
+//! | `prompt=none` and somebody is, but a page is needed | 303 with `interaction_required` or `consent_required` |
 //!
 //! A launch may be authorized again, by its owner, as long as the launch window is open: an app that is reloaded starts
-//! over. Outside a launch an app can sign its user in (`openid`), but gets no FHIR scope: there is no context that would
+//! over, so a launchID is not used up by its first use. The window is for beginning: who begins within it has the life of
+//! the form, ten minutes, to answer the pages.
+//!
+//! Outside a launch an app can sign its user in (`openid`), but gets no FHIR scope: there is no context that would
 //! hold its data, and no picker yet. A point-of-care system uses this flow without a launch, for its signed-in user.
 
 use axum::Router;
@@ -26,11 +35,12 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::approval::{self, SignedIn};
+use super::approval::SignedIn;
+use super::flow::{self, Flow, May};
 use super::form::{Parameters, Repeated, is_form};
 use super::page::{self, Problem};
-use super::visitor::{Visitor, record};
-use super::{OauthState, launch_values, login, strangers};
+use super::visitor::{Language, Visitor, record};
+use super::{OauthState, cookie, launch_values, login, strangers};
 use crate::id::token_digest;
 use crate::smart::client::redirect_is_registered;
 use crate::smart::launch::LaunchValues;
@@ -88,8 +98,22 @@ pub enum Refusal {
     Cancelled,
     #[error("the user must sign in")]
     LoginRequired,
+    #[error("request objects are not supported: send the parameters themselves")]
+    RequestObject,
+    #[error("request_uri is not supported: send the parameters themselves")]
+    RequestUri,
+    #[error("response_mode must be query")]
+    ResponseMode,
+    #[error("prompt must be none alone, or one or more of login, select_account and consent")]
+    Prompt,
+    #[error("max_age must be a number of seconds")]
+    MaxAge,
     #[error("too many people sign in from there at the moment")]
     TooMany,
+    #[error("the user must say who they are")]
+    InteractionRequired,
+    #[error("the user must be asked")]
+    ConsentRequired,
     #[error("the server cannot do this at the moment")]
     Unavailable(#[from] store::Error),
 }
@@ -106,13 +130,20 @@ impl Refusal {
             | Self::Audience
             | Self::TwoAudiences
             | Self::Launch
-            | Self::LaunchScope => "invalid_request",
+            | Self::LaunchScope
+            | Self::ResponseMode
+            | Self::Prompt
+            | Self::MaxAge => "invalid_request",
+            Self::RequestObject => "request_not_supported",
+            Self::RequestUri => "request_uri_not_supported",
             Self::ResponseType => "unsupported_response_type",
             Self::Client | Self::NotAnApp => "unauthorized_client",
             Self::NoLaunch | Self::Scope => "invalid_scope",
             Self::OtherApp | Self::NotOwner | Self::OtherOrganisation | Self::Cancelled => "access_denied",
             Self::LoginRequired => "login_required",
             Self::TooMany => "temporarily_unavailable",
+            Self::InteractionRequired => "interaction_required",
+            Self::ConsentRequired => "consent_required",
             Self::Unavailable(error) if error.is_transient() => "temporarily_unavailable",
             Self::Unavailable(_) => "server_error",
         }
@@ -132,20 +163,27 @@ impl From<sqlx::Error> for Refusal {
 }
 
 /// Whom to answer, and where: known good before anything is sent there.
+#[derive(Clone)]
 pub struct Recipient {
+    /// Who answers: this server.
+    pub issuer: String,
+    /// Origins that may show the pages in a frame: those of the point-of-care system that made the launch.
+    pub frames: Vec<String>,
     pub client: Client,
     pub redirect_uri: String,
     pub state: Option<String>,
 }
 
-/// A good authorization request, kept while its user signs in.
+/// A good authorization request, kept while its user signs in and answers. It is judged again before a code is given.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
     pub client_id: String,
     pub redirect_uri: String,
     pub state: String,
-    /// What can be granted of what was asked for, as far as it does not depend on the user.
-    pub scope: String,
+    /// The scope, as it was asked for.
+    pub asked: String,
+    /// Whether the app wants the user to be asked, whatever was agreed before (`prompt=consent`).
+    pub ask_consent: bool,
     /// The context that the launchID named.
     pub context: Option<Uuid>,
     pub code_challenge: String,
@@ -156,7 +194,16 @@ pub struct AuthorizationRequest {
 struct Prompt {
     never: bool,
     always: bool,
+    consent: bool,
     max_age: Option<Duration>,
+    /// An `id_token_hint` was sent: of this person, if it is a token of this server.
+    hint: Option<Option<String>>,
+}
+
+/// Of an ID token that comes back, what counts.
+#[derive(Deserialize)]
+struct Hint {
+    sub: String,
 }
 
 /// The route of this endpoint.
@@ -166,7 +213,7 @@ pub fn routes() -> Router<OauthState> {
 
 /// `GET /authorize`.
 async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    begin(&state, &visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
+    begin(&state, visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
 }
 
 /// `POST /authorize`.
@@ -175,12 +222,20 @@ async fn post(State(state): State<OauthState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(visitor) = Visitor::from_request_parts(&mut parts, &state).await;
     match Bytes::from_request(Request::from_parts(parts, body), &state).await {
-        Ok(body) if is_form => begin(&state, &visitor, &Parameters::parse(&body)).await,
+        Ok(body) if is_form => begin(&state, visitor, &Parameters::parse(&body)).await,
         _ => page::problem(visitor.language, Problem::Malformed),
     }
 }
 
-async fn begin(state: &OauthState, visitor: &Visitor, parameters: &Parameters) -> Response {
+async fn begin(state: &OauthState, mut visitor: Visitor, parameters: &Parameters) -> Response {
+    let asked = parameters.one("ui_locales").ok().flatten().and_then(Language::first);
+    visitor.speak(asked);
+    let mut response = answer(state, &visitor, parameters).await;
+    cookie::set(response.headers_mut(), visitor.cookies.set_language(asked));
+    response
+}
+
+async fn answer(state: &OauthState, visitor: &Visitor, parameters: &Parameters) -> Response {
     let recipient = match find_recipient(state, parameters).await {
         Ok(recipient) => recipient,
         Err(problem) => return page::problem(visitor.language, problem),
@@ -200,9 +255,10 @@ async fn find_recipient(state: &OauthState, parameters: &Parameters) -> Result<R
     if !redirect_is_registered(redirect_uri, &client.redirect_uris, client.loopback_redirects) {
         return Err(Problem::RedirectUri);
     }
+    let issuer = state.public_url().to_owned();
     // A repeated or too long state is refused below, and then there is none to give back.
     let state = parameters.one("state").ok().flatten().filter(|state| state.len() <= LONGEST_STATE).map(str::to_owned);
-    Ok(Recipient { client, redirect_uri: redirect_uri.to_owned(), state })
+    Ok(Recipient { issuer, frames: Vec::new(), client, redirect_uri: redirect_uri.to_owned(), state })
 }
 
 /// The enabled client of that id.
@@ -224,14 +280,23 @@ async fn proceed(
     parameters: &Parameters,
     recipient: &Recipient,
 ) -> Result<Response, Refusal> {
-    let prompt = read_prompt(parameters)?;
+    check_supported(parameters)?;
+    let prompt = read_prompt(state, parameters).await?;
     let mut conn = state.engine.pool.acquire().await?;
-    let request = read_request(state, &mut conn, parameters, recipient).await?;
-    let signed_in = if prompt.always { None } else { find_signed_in(state, visitor, &mut conn, &prompt).await? };
+    let request = read_request(state, &mut conn, parameters, recipient, prompt.consent).await?;
+    let frames = store::client::frame_ancestors(&mut conn, request.context).await?;
+    let recipient = &Recipient { frames, ..recipient.clone() };
     drop(conn);
-    if let Some(signed_in) = signed_in {
-        match approval::approve(state, &request, &recipient.client, &signed_in, visitor.request_id.as_deref()).await {
-            Ok(code) => return Ok(recipient.answer(&[("code", &code)])),
+    let signed_in = if prompt.always { None } else { flow::find_signed_in(state, visitor).await? };
+    let is_meant = |signed_in: &SignedIn| {
+        prompt.max_age.is_none_or(|max_age| state.now() - signed_in.since <= max_age)
+            && prompt.hint.as_ref().is_none_or(|hint| *hint == Some(signed_in.user.id.to_string()))
+    };
+    if let Some(signed_in) = signed_in.filter(is_meant) {
+        let may = if prompt.never { May::OnlyAnswer } else { May::Ask };
+        let mut flow = Flow::begin(request.clone(), recipient.clone(), signed_in);
+        match flow::advance(state, visitor, &mut flow, may).await {
+            Ok(response) => return Ok(response),
             // Somebody else is still signed in on a shared computer: let the right person sign in.
             Err(Refusal::NotOwner | Refusal::OtherOrganisation) if !prompt.never => {}
             Err(refusal) => return Err(refusal),
@@ -240,30 +305,41 @@ async fn proceed(
     if prompt.never {
         return Err(Refusal::LoginRequired);
     }
-    login::ask(state, visitor, &request, &recipient.client).await
+    state.limits.sign_in(visitor.address).map_err(|_| Refusal::TooMany)?;
+    Ok(login::ask(state, visitor, &flow::Purpose::Authorize(request), Some(recipient)).await?)
 }
 
-fn read_prompt(parameters: &Parameters) -> Result<Prompt, Refusal> {
-    let words = parameters.one("prompt")?.unwrap_or_default();
-    let has = |wanted| words.split_ascii_whitespace().any(|word| word == wanted);
-    let max_age = parameters.one("max_age")?.and_then(|seconds| seconds.parse().ok()).map(Duration::seconds);
-    Ok(Prompt { never: has("none"), always: has("login") || has("select_account"), max_age })
-}
-
-async fn find_signed_in(
-    state: &OauthState,
-    visitor: &Visitor,
-    conn: &mut PgConnection,
-    prompt: &Prompt,
-) -> Result<Option<SignedIn>, Refusal> {
-    let Some(session_digest) = visitor.cookies.session_digest() else { return Ok(None) };
-    let now = state.now();
-    let Some(session) = store::login::find_session(conn, &session_digest, now).await? else { return Ok(None) };
-    if prompt.max_age.is_some_and(|max_age| now - session.created_at > max_age) {
-        return Ok(None);
+/// What this server does not do must not be passed over: the app relies on it.
+fn check_supported(parameters: &Parameters) -> Result<(), Refusal> {
+    if parameters.one("request")?.is_some() {
+        return Err(Refusal::RequestObject);
     }
-    let user = store::user::find(conn, session.user_id).await?;
-    Ok(user.map(|user| SignedIn { user, session_digest, since: session.created_at }))
+    if parameters.one("request_uri")?.is_some() {
+        return Err(Refusal::RequestUri);
+    }
+    match parameters.one("response_mode")? {
+        None | Some("query") => Ok(()),
+        Some(_) => Err(Refusal::ResponseMode),
+    }
+}
+
+async fn read_prompt(state: &OauthState, parameters: &Parameters) -> Result<Prompt, Refusal> {
+    let words: Vec<_> = parameters.one("prompt")?.unwrap_or_default().split_ascii_whitespace().collect();
+    let known = words.iter().all(|word| ["none", "login", "select_account", "consent"].contains(word));
+    let never = words.contains(&"none");
+    if !known || (never && words.len() > 1) {
+        return Err(Refusal::Prompt);
+    }
+    let max_age = match parameters.one("max_age")? {
+        Some(seconds) => Some(Duration::seconds(seconds.parse::<u32>().map_err(|_| Refusal::MaxAge)?.into())),
+        None => None,
+    };
+    let hint = match parameters.one("id_token_hint")? {
+        Some(token) => Some(state.keys.verify::<Hint>("JWT", token).await.ok().map(|hint| hint.sub)),
+        None => None,
+    };
+    let always = words.contains(&"login") || words.contains(&"select_account");
+    Ok(Prompt { never, always, consent: words.contains(&"consent"), max_age, hint })
 }
 
 async fn read_request(
@@ -271,6 +347,7 @@ async fn read_request(
     conn: &mut PgConnection,
     parameters: &Parameters,
     recipient: &Recipient,
+    ask_consent: bool,
 ) -> Result<AuthorizationRequest, Refusal> {
     let required = |name| parameters.one(name)?.ok_or(Refusal::Missing(name));
     for (name, longest) in [("state", LONGEST_STATE), ("nonce", LONGEST_NONCE), ("scope", LONGEST_SCOPE)] {
@@ -294,18 +371,20 @@ async fn read_request(
         return Err(Refusal::Challenge);
     }
     check_audience(parameters, &state.engine.config.server.fhir_base())?;
-    let asked = ScopeSet::parse(required("scope")?);
+    let asked = required("scope")?;
     let nonce = parameters.one("nonce")?;
     let context = match parameters.one("launch")? {
         Some(launch) => Some(find_launch(state, conn, launch, &recipient.client).await?),
         None => None,
     };
-    let scope = grantable(&asked, &recipient.client, context.as_ref().map(launch_values).as_ref())?;
+    let launched = context.as_ref().map(launch_values);
+    grantable(&ScopeSet::parse(asked), &recipient.client, launched.as_ref())?;
     Ok(AuthorizationRequest {
         client_id: recipient.client.client_id.clone(),
         redirect_uri: recipient.redirect_uri.clone(),
         state: sent_state.to_owned(),
-        scope: scope.to_string(),
+        asked: asked.to_owned(),
+        ask_consent,
         context: context.map(|context| context.id),
         code_challenge: code_challenge.to_owned(),
         nonce: nonce.map(str::to_owned),
@@ -338,9 +417,15 @@ async fn find_launch(
     if !context.is_alive(now) || !window_is_open(&context, state.engine.config.context.launch_window, now) {
         return Err(Refusal::Launch);
     }
+    check_app(&context, client)?;
+    Ok(context)
+}
+
+/// A launch may be for one app only.
+pub fn check_app(context: &ContextRow, client: &Client) -> Result<(), Refusal> {
     match &context.app_id {
         Some(app_id) if *app_id != client.client_id => Err(Refusal::OtherApp),
-        _ => Ok(context),
+        _ => Ok(()),
     }
 }
 
@@ -349,7 +434,7 @@ fn window_is_open(context: &ContextRow, window: std::time::Duration, now: Offset
 }
 
 /// What of `asked` this client can be granted. `launched` holds what the launch delivers.
-fn grantable(asked: &ScopeSet, client: &Client, launched: Option<&LaunchValues>) -> Result<ScopeSet, Refusal> {
+pub fn grantable(asked: &ScopeSet, client: &Client, launched: Option<&LaunchValues>) -> Result<ScopeSet, Refusal> {
     let has_resource_scopes =
         [Level::Patient, Level::User, Level::System].into_iter().any(|level| asked.has_level(level));
     match launched {
@@ -369,10 +454,11 @@ fn grantable(asked: &ScopeSet, client: &Client, launched: Option<&LaunchValues>)
 }
 
 impl Recipient {
-    /// Sends the browser back to the app. 303, so that a form is never posted again to another server.
+    /// Sends the browser back to the app, with `state` and `iss`. 303, so that a form is never posted again to another server.
     pub fn answer(&self, members: &[(&str, &str)]) -> Response {
         let mut location = self.redirect_uri.clone();
-        let members = members.iter().copied().chain(self.state.as_deref().map(|state| ("state", state)));
+        let state = self.state.as_deref().map(|state| ("state", state));
+        let members = members.iter().copied().chain(state).chain([("iss", self.issuer.as_str())]);
         for (name, value) in members {
             location.push(if location.contains('?') { '&' } else { '?' });
             location.push_str(name);
@@ -475,6 +561,8 @@ mod tests {
     #[test]
     fn the_answer_keeps_the_query_and_returns_the_state_unchanged() {
         let recipient = Recipient {
+            issuer: "https://s.example".into(),
+            frames: Vec::new(),
             client: client(Role::App, "openid"),
             redirect_uri: "https://app.example/cb?keep=1".into(),
             state: Some("a b&c=d+é#".into()),
@@ -482,7 +570,10 @@ mod tests {
         let response = recipient.answer(&[("code", "x")]);
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         let location = response.headers()[header::LOCATION].to_str().unwrap();
-        assert_eq!(location, "https://app.example/cb?keep=1&code=x&state=a%20b%26c%3Dd%2B%C3%A9%23");
+        assert_eq!(
+            location,
+            "https://app.example/cb?keep=1&code=x&state=a%20b%26c%3Dd%2B%C3%A9%23&iss=https%3A%2F%2Fs.example"
+        );
     }
 
     #[test]

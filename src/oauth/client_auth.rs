@@ -13,10 +13,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::OauthState;
+use super::client_keys;
 use super::error::{Code, Failure};
 use super::form::Form;
 use crate::id::token_digest;
-use crate::secret::{Secret, same_bytes};
+use crate::secret::Secret;
 use crate::store;
 use crate::store::client::{AuthMethod, Client};
 use crate::token::assertion::{self, ASSERTION_TYPE, AssertionError, Expected};
@@ -41,6 +42,8 @@ enum Refused {
     AssertionType,
     #[error(transparent)]
     Assertion(#[from] AssertionError),
+    #[error("the client's keys could not be fetched from its jwks_uri")]
+    Keys,
     #[error("the assertion's jti was used before")]
     Replay,
 }
@@ -56,6 +59,7 @@ impl From<Refused> for Failure {
             | Refused::SecretInBody
             | Refused::AssertionType
             | Refused::Assertion(_)
+            | Refused::Keys
             | Refused::Replay => Code::InvalidClient,
         };
         Self::new(code, refused.to_string())
@@ -133,8 +137,9 @@ async fn by_secret(state: &OauthState, credentials: &str) -> Result<Client, Fail
         Err(_) if id_decoded != id => enabled(state, id, AuthMethod::ClientSecretBasic).await?,
         found => found?,
     };
-    let known = client.secret_digest.as_deref().ok_or(Refused::NotBelieved)?;
-    let right = secrets.iter().any(|secret| same_bytes(&token_digest(secret.expose()), known));
+    let digests = secrets.map(|secret| token_digest(secret.expose()));
+    let mut conn = state.engine.pool.acquire().await?;
+    let right = store::client_secret::holds(&mut conn, &client.client_id, &digests, state.now()).await?;
     if right { Ok(client) } else { Err(Refused::NotBelieved.into()) }
 }
 
@@ -145,20 +150,35 @@ fn form_decode(text: &str) -> String {
 async fn by_assertion(state: &OauthState, jwt: &str) -> Result<Client, Failure> {
     let client_id = assertion::claimed_client(jwt).map_err(Refused::from)?;
     let client = enabled(state, &client_id, AuthMethod::PrivateKeyJwt).await?;
+    let jwks = keys(state, &client, jwt).await?;
     let expected = Expected {
         client_id: &client.client_id,
-        jwks: client.jwks.as_ref().unwrap_or(&Value::Null),
+        jwks: &jwks,
         jwks_uri: client.jwks_uri.as_deref(),
         audience: &format!("{}/token", state.public_url()),
+        only_audience: state.engine.config.registry.strict_assertion_audience,
         now: state.now(),
     };
     let accepted = assertion::check(jwt, &expected).map_err(Refused::from)?;
+    if accepted.shared_audience {
+        tracing::info!(client_id, "a client assertion names other audiences beside this server");
+    }
     // On its own, before anything else: a request that fails later has still used its assertion up.
     let mut tx = store::begin(&state.engine.pool).await?;
     let first =
         store::assertion::see(&mut tx, &client.client_id, &accepted.jti_digest, accepted.remember_until).await?;
     tx.commit().await?;
     if first { Ok(client) } else { Err(Refused::Replay.into()) }
+}
+
+/// The keys that an assertion of this client is checked with. Nothing is fetched for one whose header is refused already.
+async fn keys(state: &OauthState, client: &Client, jwt: &str) -> Result<Value, Failure> {
+    let Some(jwks_uri) = &client.jwks_uri else { return Ok(client.jwks.clone().unwrap_or_default()) };
+    let kid = assertion::kid(jwt, Some(jwks_uri)).map_err(Refused::from)?;
+    state.client_keys.of(jwks_uri, &kid).await.map_err(|error| match error {
+        client_keys::Error::Store(error) => error.into(),
+        client_keys::Error::NotFetched => Refused::Keys.into(),
+    })
 }
 
 async fn enabled(state: &OauthState, client_id: &str, method: AuthMethod) -> Result<Client, Failure> {

@@ -39,6 +39,11 @@ impl Parameters {
             (value, None) => Ok(value),
         }
     }
+
+    /// Every value of a parameter that may be there more than once: ticked boxes.
+    pub fn all<'a>(&'a self, name: &'static str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// The parameters of a request to an endpoint for clients.

@@ -2,11 +2,11 @@
 //!
 //! | situation | answer |
 //! |---|---|
-//! | a live access token, asked by an authenticated client, or with the live bearer token of a backend service | 200, all that the token response told |
+//! | a live access token, asked by an authenticated client, or with the live bearer token of a client that is registered to introspect | 200, all that the token response told |
 //! | the same, asked with a live token of the same grant | the same: it tells its holder of itself |
 //! | the same, asked by a public client with its bare `client_id` | 200; tokens of other clients are not described |
 //! | unknown, expired, revoked, of a cleared context; a refresh token or a code | 200 `{"active": false}` |
-//! | asked with a live bearer token of another app or point-of-care system, or from another organisation | 200 `{"active": false}` |
+//! | asked with a live bearer token of another client, or from another organisation | 200 `{"active": false}` |
 //! | nobody asks | 401 `invalid_client` |
 //! | with a bearer token that is not good | 401 `invalid_token`, with a challenge for another one (RFC 6750 section 3) |
 //!
@@ -26,11 +26,11 @@ use super::bearer::{bearer, find_live};
 use super::client_auth::authenticate;
 use super::error::{Code, Failure, NO_STORE};
 use super::form::Form;
-use super::{OauthState, launch_values};
+use super::{OauthState, granted_values};
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store;
-use crate::store::client::{AuthMethod, Role};
+use crate::store::client::AuthMethod;
 use crate::store::grant::LiveGrant;
 use crate::token::access_token::AccessClaims;
 
@@ -57,7 +57,7 @@ struct Description {
 
 /// Who asks, as far as it decides what may be told.
 enum Asker {
-    /// Authenticated, or a backend service with a live token; of an organisation, 0 for any.
+    /// Authenticated, or registered to introspect and with a live token; of an organisation, 0 for any.
     Trusted { tenant: i64 },
     /// The holder of another live token: it learns of the tokens of its own grant.
     Bearer { grant: Uuid },
@@ -93,7 +93,9 @@ async fn find_asker(state: &OauthState, headers: &HeaderMap, form: &Form) -> Res
     if let Some(token) = bearer(headers) {
         let live = find_live(state, token, state.now()).await?;
         return match live {
-            Some((_, grant)) if grant.client_role == Role::Service => Ok(Asker::Trusted { tenant: grant.tenant }),
+            Some((claims, grant)) if may_introspect(state, &claims.client_id).await? => {
+                Ok(Asker::Trusted { tenant: grant.tenant })
+            }
             Some((claims, _)) => Ok(Asker::Bearer { grant: claims.gid }),
             None => Err(Failure::new(Code::InvalidToken, "the bearer token is not valid")),
         };
@@ -105,12 +107,19 @@ async fn find_asker(state: &OauthState, headers: &HeaderMap, form: &Form) -> Res
     })
 }
 
+/// Whether a client is registered as a resource server.
+async fn may_introspect(state: &OauthState, client_id: &str) -> Result<bool, Failure> {
+    let client = store::client::find(&mut *state.engine.pool.acquire().await?, client_id).await?;
+    Ok(client.is_some_and(|client| client.may_introspect))
+}
+
 async fn describe(state: &OauthState, claims: AccessClaims, grant: LiveGrant) -> Result<Description, Failure> {
     let context = match grant.context() {
         Some(id) => store::context::find(&mut *state.engine.pool.acquire().await?, id).await?,
         None => None,
     };
     let granted = ScopeSet::parse(&grant.scope);
+    let values = granted_values(&grant, context.as_ref());
     Ok(Description {
         active: true,
         fhir_user: state.fhir_user(&grant, &granted),
@@ -124,6 +133,6 @@ async fn describe(state: &OauthState, claims: AccessClaims, grant: LiveGrant) ->
         aud: claims.aud,
         jti: claims.jti,
         username: grant.user_name.filter(|_| granted.has("profile")),
-        context: context.as_ref().map(launch_values).unwrap_or_default(),
+        context: values,
     })
 }

@@ -2,9 +2,10 @@
 //!
 //! | situation | answer |
 //! |---|---|
-//! | right name and password | session cookie, and 303 to the app with what `/authorize` decides |
+//! | right name and password | session cookie, and the next page of [`super::flow`] or 303 to the app |
 //! | wrong name, wrong password, disabled account | 403, the form again, the same text and about the same time |
 //! | too many tries (see [`super::throttle`]) | 429, the form again |
+//! | the same, to see what apps may do | session cookie, and 303 to that page |
 //! | cancelled | 303 to the app with `access_denied` |
 //! | form too old, sent before, or shown to another browser | 400, a page |
 
@@ -14,61 +15,62 @@ use axum::http::{HeaderValue, header::RETRY_AFTER};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
-use time::Duration;
 
-use super::approval::{self, SignedIn};
-use super::authorize::{AuthorizationRequest, Recipient, Refusal, find_client, refuse};
+use super::approval::SignedIn;
+use super::authorize::{AuthorizationRequest, Recipient, Refusal, refuse};
+use super::flow::{self, Flow, Purpose};
 use super::form::Parameters;
 use super::page::{self, Again, Login, Problem};
 use super::password::Asker;
 use super::throttle::{self, Attempt, Closed};
 use super::visitor::{Visitor, record};
-use super::{OauthState, cookie, strangers};
+use super::{OauthState, cookie, manage, strangers};
 use crate::id::{random_token, token_digest};
 use crate::secret::Secret;
 use crate::store;
 use crate::store::audit::Entry;
-use crate::store::client::Client;
+use crate::store::flow::{Stage, Step};
 use crate::store::user::User;
 use crate::web::peer;
 
-/// How long a form waits for somebody to sign in.
-const FORM_LIFE: Duration = Duration::minutes(10);
-
-/// Keeps the authorization request and shows the form that names it.
+/// Keeps what the person signs in for and shows the form that names it.
 pub async fn ask(
     state: &OauthState,
     visitor: &Visitor,
-    request: &AuthorizationRequest,
-    client: &Client,
-) -> Result<Response, Refusal> {
-    state.limits.sign_in(visitor.address).map_err(|_| Refusal::TooMany)?;
-    let token = random_token();
-    let (browser, new_cookie) = visitor.cookies.browser_or_new();
-    let parameters = serde_json::to_value(request).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let mut tx = store::begin(&state.engine.pool).await?;
-    let expires_at = state.now() + FORM_LIFE;
-    store::flow::insert(&mut tx, &token_digest(&token), &browser, &parameters, expires_at).await?;
-    store::flow::keep_the_newest(&mut tx, &browser).await?;
-    tx.commit().await?;
-    let form = Login {
-        language: visitor.language,
-        client: &client.name,
-        redirect_uri: &request.redirect_uri,
-        request: &token,
-        name: "",
-        again: None,
-    };
-    let mut response = page::login(&form);
+    purpose: &Purpose,
+    recipient: Option<&Recipient>,
+) -> store::Result<Response> {
+    let stage = Stage { step: Step::SignIn, signed_in: None, choice: &flow::nothing_said() };
+    let (token, new_cookie) = flow::keep(state, visitor, purpose, stage).await?;
+    let mut response = form(visitor, recipient, &token, "", None);
     cookie::set(response.headers_mut(), new_cookie);
     Ok(response)
 }
 
-/// A form that came back, with the request that it names.
+/// The form. `name` is what was typed before.
+pub fn form(
+    visitor: &Visitor,
+    recipient: Option<&Recipient>,
+    token: &str,
+    name: &str,
+    again: Option<Again>,
+) -> Response {
+    let page = page::login(&Login {
+        language: visitor.language,
+        client: recipient.map(|recipient| recipient.client.name.as_str()),
+        redirect_uri: recipient.map(|recipient| recipient.redirect_uri.as_str()),
+        request: token,
+        name,
+        again,
+    });
+    page::framed_by(page, recipient.map_or(&[], |recipient| &recipient.frames))
+}
+
+/// A form that came back, with what it is for.
 struct Submitted {
     token: String,
-    request: AuthorizationRequest,
-    recipient: Recipient,
+    /// The app that waits; none where the person wants to see what apps may do.
+    app: Option<(AuthorizationRequest, Recipient)>,
     name: String,
     password: Secret<String>,
     cancelled: bool,
@@ -82,6 +84,8 @@ enum NotSignedIn {
     Again(Again),
     /// For so many seconds.
     TooMany(u64),
+    /// The form was used meanwhile.
+    Gone,
     Refused(Refusal),
 }
 
@@ -106,55 +110,61 @@ async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes)
         return cancel(&state, &visitor, &submitted).await;
     }
     match sign_in(&state, &visitor, &submitted).await {
-        Ok((signed_in, cookies)) => finish(&state, &visitor, &submitted, &signed_in, cookies).await,
+        Ok((signed_in, cookies)) => finish(&state, &visitor, submitted, signed_in, cookies).await,
         Err(NotSignedIn::Again(again)) => show_again(&visitor, &submitted, again),
         Err(NotSignedIn::TooMany(seconds)) => {
             let mut response = show_again(&visitor, &submitted, Again::TooMany);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             response
         }
-        Err(NotSignedIn::Refused(refusal)) => refuse(&state, &visitor, &submitted.recipient, &refusal, None).await,
+        Err(NotSignedIn::Gone) => page::problem(visitor.language, Problem::FormGone),
+        Err(NotSignedIn::Refused(refusal)) => tell(&state, &visitor, &submitted, &refusal).await,
     }
 }
 
 async fn find_submitted(state: &OauthState, visitor: &Visitor, form: &Parameters) -> Result<Submitted, Problem> {
     let field = |name| Ok(form.one(name).map_err(|_| Problem::Malformed)?.unwrap_or_default().to_owned());
-    let token: String = field("request")?;
-    let browser = visitor.cookies.browser_digest().ok_or(Problem::FormGone)?;
-    let found = async {
-        let mut conn = state.engine.pool.acquire().await?;
-        store::flow::find(&mut conn, &token_digest(&token), &browser, state.now()).await
+    let (token, purpose, _) = flow::find(state, visitor, form, Step::SignIn).await?;
+    let app = match purpose {
+        Purpose::Authorize(request) => Some((flow::recipient(state, &request).await?, request)),
+        Purpose::Manage => None,
     };
-    let parameters = found.await.map_err(|error| unavailable(&error))?.ok_or(Problem::FormGone)?;
-    let request: AuthorizationRequest = serde_json::from_value(parameters).map_err(|_| Problem::FormGone)?;
-    let client = find_client(state, &request.client_id).await?;
     Ok(Submitted {
-        recipient: Recipient { client, redirect_uri: request.redirect_uri.clone(), state: Some(request.state.clone()) },
         token,
-        request,
+        app: app.map(|(recipient, request)| (request, recipient)),
         name: field("name")?.trim().to_owned(),
         password: Secret::new(field("password")?),
         cancelled: field("action")? == "cancel",
     })
 }
 
-fn unavailable(error: &store::Error) -> Problem {
-    tracing::error!(%error, "a login form could not be looked up");
-    Problem::Unavailable
-}
-
 async fn cancel(state: &OauthState, visitor: &Visitor, submitted: &Submitted) -> Response {
     let refusal = match use_up(state, submitted).await {
-        Ok(()) => Refusal::Cancelled,
+        Ok(true) => Refusal::Cancelled,
+        Ok(false) => return page::problem(visitor.language, Problem::FormGone),
         Err(refusal) => refusal,
     };
-    refuse(state, visitor, &submitted.recipient, &refusal, None).await
+    tell(state, visitor, submitted, &refusal).await
 }
 
-async fn use_up(state: &OauthState, submitted: &Submitted) -> Result<(), Refusal> {
+/// Tells the app that it was refused; without one, the person.
+async fn tell(state: &OauthState, visitor: &Visitor, submitted: &Submitted, refusal: &Refusal) -> Response {
+    match (&submitted.app, refusal) {
+        (Some((_, recipient)), _) => refuse(state, visitor, recipient, refusal, None).await,
+        (None, Refusal::Unavailable(error)) => {
+            tracing::error!(%error, "the database failed a sign-in");
+            page::problem(visitor.language, Problem::Unavailable)
+        }
+        (None, _) => page::problem(visitor.language, Problem::FormGone),
+    }
+}
+
+/// `false` when the form was used meanwhile.
+async fn use_up(state: &OauthState, submitted: &Submitted) -> Result<bool, Refusal> {
     let mut tx = store::begin(&state.engine.pool).await?;
-    store::flow::end(&mut tx, &token_digest(&submitted.token)).await?;
-    Ok(tx.commit().await?)
+    let ended = store::flow::end(&mut tx, &token_digest(&submitted.token), Step::SignIn).await?;
+    tx.commit().await?;
+    Ok(ended)
 }
 
 /// Checks the password and starts a session; gives the person and the cookies to set.
@@ -183,9 +193,17 @@ async fn sign_in(
     throttle::forgive(&mut tx, &attempt, now).await?;
     let (browser, known) = visitor.cookies.known_or_new();
     store::known_browser::remember(&mut tx, &browser, user.id, now + cookie::KNOWN_FOR).await?;
-    store::flow::end(&mut tx, &token_digest(&submitted.token)).await?;
     let expires_at = now + state.engine.config.oauth.session_ttl;
     store::login::insert_session(&mut tx, &session_digest, user.id, now, expires_at).await?;
+    let (form, said) = (token_digest(&submitted.token), flow::after_sign_in());
+    let stage = Stage { step: flow::AFTER_SIGN_IN, signed_in: Some((user.id, &session_digest)), choice: &said };
+    let was_open = match submitted.app {
+        Some(_) => store::flow::move_on(&mut tx, &form, Step::SignIn, stage).await?,
+        None => store::flow::end(&mut tx, &form, Step::SignIn).await?,
+    };
+    if !was_open {
+        return Err(NotSignedIn::Gone);
+    }
     tx.commit().await?;
     record_login(state, visitor, submitted, Some(&user)).await;
     let cookies = [visitor.cookies.start_session(&session), known];
@@ -205,7 +223,7 @@ async fn begin_attempt(
             let entry = Entry {
                 action: "login",
                 outcome: "refused",
-                client_id: Some(&submitted.request.client_id),
+                client_id: submitted.app.as_ref().map(|(request, _)| request.client_id.as_str()),
                 request_id: visitor.request_id.as_deref(),
                 detail: Some("throttled"),
                 ..Entry::default()
@@ -220,9 +238,9 @@ async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitt
     let entry = Entry {
         action: "login",
         outcome: if user.is_some() { "success" } else { "refused" },
-        client_id: Some(&submitted.request.client_id),
+        client_id: submitted.app.as_ref().map(|(request, _)| request.client_id.as_str()),
         user_id: user.map(|user| user.id),
-        context: submitted.request.context,
+        context: submitted.app.as_ref().and_then(|(request, _)| request.context),
         tenant: user.map_or(0, |user| user.tenant),
         request_id: visitor.request_id.as_deref(),
         ..Entry::default()
@@ -234,17 +252,16 @@ async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitt
 async fn finish(
     state: &OauthState,
     visitor: &Visitor,
-    submitted: &Submitted,
-    signed_in: &SignedIn,
+    submitted: Submitted,
+    signed_in: SignedIn,
     cookies: Cookies,
 ) -> Response {
-    let recipient = &submitted.recipient;
-    let request_id = visitor.request_id.as_deref();
-    let mut response =
-        match approval::approve(state, &submitted.request, &recipient.client, signed_in, request_id).await {
-            Ok(code) => recipient.answer(&[("code", &code)]),
-            Err(refusal) => refuse(state, visitor, recipient, &refusal, Some(signed_in.user.id)).await,
-        };
+    let mut response = match submitted.app {
+        Some((request, recipient)) => {
+            flow::go_on(state, visitor, Flow::signed_in(submitted.token, request, recipient, signed_in)).await
+        }
+        None => manage::see_page(state),
+    };
     for cookie in cookies {
         cookie::set(response.headers_mut(), cookie);
     }
@@ -252,12 +269,6 @@ async fn finish(
 }
 
 fn show_again(visitor: &Visitor, submitted: &Submitted, again: Again) -> Response {
-    page::login(&Login {
-        language: visitor.language,
-        client: &submitted.recipient.client.name,
-        redirect_uri: &submitted.request.redirect_uri,
-        request: &submitted.token,
-        name: &submitted.name,
-        again: Some(again),
-    })
+    let recipient = submitted.app.as_ref().map(|(_, recipient)| recipient);
+    form(visitor, recipient, &submitted.token, &submitted.name, Some(again))
 }

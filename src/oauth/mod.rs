@@ -6,7 +6,8 @@
 //! | `GET /.well-known/openid-configuration`, `GET [base]/.well-known/smart-configuration` | [`discovery`] |
 //! | `GET /jwks` | [`jwks`] |
 //! | `GET`, `POST /authorize` | [`authorize`], and what comes of it in [`approval`] |
-//! | `POST /login` | [`login`] |
+//! | `POST /login`, `/continue`, `/consent` | [`login`], [`continue_as`], [`consent`]: the pages in between, see [`flow`] |
+//! | `GET /manage`, `POST /manage/end` | [`manage`] |
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
 //! | `GET`, `POST /userinfo` | [`userinfo`] |
@@ -17,14 +18,19 @@ mod approval;
 mod authorize;
 mod bearer;
 mod client_auth;
+mod client_keys;
+mod consent;
+mod continue_as;
 mod cookie;
 mod discovery;
 mod error;
+mod flow;
 mod form;
 mod introspect;
 mod jwks;
 mod limits;
 mod login;
+mod manage;
 mod page;
 mod password;
 mod revoke;
@@ -37,18 +43,22 @@ mod token;
 mod userinfo;
 mod visitor;
 
+#[doc = include_str!("threats.md")]
+pub mod threats {}
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use time::OffsetDateTime;
+use tower_http::csrf::CsrfLayer;
 
 use crate::interaction::Engine;
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store::context::ContextRow;
-use crate::store::grant::LiveGrant;
+use crate::store::grant::{LiveGrant, Picked};
 use crate::token::key_set::KeySet;
 use crate::web::cors;
 
@@ -64,16 +74,20 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 pub struct OauthState {
     engine: Engine,
     keys: Arc<KeySet>,
+    client_keys: client_keys::ClientKeys,
     passwords: password::Checker,
     limits: Arc<limits::Limits>,
     strangers: Arc<strangers::Strangers>,
 }
 
 impl OauthState {
-    /// The endpoints' share of the program's parts.
-    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Self {
+    /// The endpoints' share of the program's parts. Fails where the system's certificates cannot be read.
+    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Result<Self, reqwest::Error> {
+        let (pool, clock) = (engine.pool.clone(), engine.clock.clone());
+        let client_keys = client_keys::ClientKeys::new(pool, clock, &engine.config.registry)?;
         let limits = Arc::new(limits::Limits::new(&engine.config.limits));
-        Self { engine, keys, passwords: password::Checker::new(), limits, strangers: Arc::default() }
+        let passwords = password::Checker::new();
+        Ok(Self { engine, keys, client_keys, passwords, limits, strangers: Arc::default() })
     }
 
     fn now(&self) -> OffsetDateTime {
@@ -106,8 +120,18 @@ pub fn router(state: OauthState) -> Router {
         .merge(userinfo::routes())
         .layer(from_fn_with_state(state.clone(), limits::clients))
         .layer(cors::registered_origins(state.engine.pool.clone()));
-    let for_people = Router::new().merge(authorize::routes()).merge(login::routes());
-    let for_people = for_people.layer(from_fn_with_state(state.clone(), limits::people)).merge(page::routes());
+    // An app's page may post to /authorize from anywhere; the forms are posted from here alone.
+    let forms = Router::new()
+        .merge(login::routes())
+        .merge(continue_as::routes())
+        .merge(consent::routes())
+        .merge(manage::routes())
+        .layer(from_this_site(&state));
+    let for_people = Router::new()
+        .merge(authorize::routes())
+        .merge(forms)
+        .layer(from_fn_with_state(state.clone(), limits::people))
+        .merge(page::routes());
     readable_by_anyone
         .merge(for_clients)
         .merge(for_people)
@@ -115,7 +139,33 @@ pub fn router(state: OauthState) -> Router {
         .with_state(state)
 }
 
-/// What an app is told of its context.
+/// Refuses forms that another site's page sends: browsers say where a form comes from (`Sec-Fetch-Site`, `Origin`). It
+/// stands beside the token of each form and the cookie of its browser, not in their place.
+fn from_this_site(state: &OauthState) -> CsrfLayer {
+    let origin = url::Url::parse(state.public_url()).map(|url| url.origin().ascii_serialization());
+    // A gateway may have changed Host, so the origin is named.
+    origin.ok().and_then(|origin| CsrfLayer::new().add_trusted_origin(origin).ok()).unwrap_or_default()
+}
+
+/// What an app is told of the context of its grant. Where the user picked a patient, that is all there is to tell: intent,
+/// style and the like of the launch in which the patient was found were meant for another app.
+fn granted_values(grant: &LiveGrant, context: Option<&ContextRow>) -> LaunchValues {
+    match &grant.picked {
+        Some(picked) => picked_values(picked),
+        None => context.map(launch_values).unwrap_or_default(),
+    }
+}
+
+/// What an app is told that began the launch itself.
+fn picked_values(picked: &Picked) -> LaunchValues {
+    LaunchValues {
+        patient: Some(picked.patient.clone()),
+        encounter: picked.encounter.clone(),
+        ..LaunchValues::default()
+    }
+}
+
+/// What an app is told of a launch's context.
 fn launch_values(context: &ContextRow) -> LaunchValues {
     let mut values = LaunchValues {
         patient: context.patient.clone(),

@@ -20,6 +20,23 @@ pub enum Language {
 }
 
 impl Language {
+    /// The first language of a list of tags (`ui_locales`) that the pages speak.
+    pub fn first(tags: &str) -> Option<Self> {
+        tags.split_ascii_whitespace().find_map(|tag| match tag.split('-').next()?.to_ascii_lowercase().as_str() {
+            "en" => Some(Self::English),
+            "fr" => Some(Self::French),
+            _ => None,
+        })
+    }
+
+    /// Its tag (BCP 47).
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::French => "fr",
+        }
+    }
+
     /// The preferred one of a request.
     pub fn of(headers: &HeaderMap) -> Self {
         Self::preferred(headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default())
@@ -48,6 +65,8 @@ impl Language {
 /// What a request tells of the browser that sent it.
 pub struct Visitor {
     pub language: Language,
+    /// What the browser itself prefers.
+    accepted: Language,
     pub cookies: Cookies,
     /// The network address; where the server does not know it, all visitors count as one.
     pub address: IpAddr,
@@ -55,13 +74,22 @@ pub struct Visitor {
     pub request_id: Option<String>,
 }
 
+impl Visitor {
+    /// A new authorization begins: in the language the app asks for, else in the browser's.
+    pub fn speak(&mut self, asked: Option<Language>) {
+        self.language = asked.unwrap_or(self.accepted);
+    }
+}
+
 impl FromRequestParts<OauthState> for Visitor {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &OauthState) -> Result<Self, Infallible> {
+        let cookies = Cookies::read(&parts.headers, state);
         Ok(Self {
-            language: Language::of(&parts.headers),
-            cookies: Cookies::read(&parts.headers, state),
+            language: cookies.language().unwrap_or_else(|| Language::of(&parts.headers)),
+            accepted: Language::of(&parts.headers),
+            cookies,
             address: peer::of(&parts.extensions),
             request_id: request_id(&parts.headers).map(str::to_owned),
         })
@@ -87,6 +115,19 @@ pub async fn record(state: &OauthState, entry: &Entry<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_language_that_is_spoken_is_chosen() {
+        for (tags, language) in [
+            ("fr-CA en", Some(Language::French)),
+            ("de EN-gb fr", Some(Language::English)),
+            ("de", None),
+            ("", None),
+            ("french", None),
+        ] {
+            assert_eq!(Language::first(tags), language, "{tags}");
+        }
+    }
 
     #[test]
     fn the_heavier_of_the_two_languages_is_chosen() {

@@ -27,6 +27,8 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 pub struct Answer {
     /// The HTTP status. Redirects are not followed: they are answers like others.
     pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// The body, cut at 256 KiB.
     pub body: Bytes,
 }
@@ -126,7 +128,7 @@ async fn call(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Ans
     let late = || Failure { reason: format!("no complete answer within {} ms", timeout.as_millis()), connected: true };
     let until = tokio::time::Instant::now() + timeout;
     let mut response = tokio::time::timeout_at(until, request.send()).await.map_err(|_| late())??;
-    let status = response.status();
+    let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
     let mut body = Vec::new();
     match tokio::time::timeout_at(until, read(&mut response, &mut body)).await {
         Ok(Ok(())) => {}
@@ -135,7 +137,7 @@ async fn call(request: reqwest::RequestBuilder, timeout: Duration) -> Result<Ans
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => return Err(late()),
     }
-    Ok(Answer { status, body: body.into() })
+    Ok(Answer { status, headers, body: body.into() })
 }
 
 async fn read(response: &mut reqwest::Response, body: &mut Vec<u8>) -> reqwest::Result<()> {

@@ -37,7 +37,39 @@ pub enum Refused {
     NotPublic(String),
 }
 
-/// The deployment's rules for outgoing calls.
+/// What a deployment decides about calls for one purpose. Each purpose has rules of its own: hosts inside that are opened
+/// for notifications are not opened for whoever registers a client.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// Whether `http:` is allowed.
+    pub allow_http: bool,
+    /// Whether private, loopback and link-local addresses are.
+    pub allow_private_addresses: bool,
+    /// The only hosts, at whatever address; empty means any.
+    pub allowed_hosts: &'a [String],
+}
+
+impl<'a> From<&'a config::Delivery> for Rules<'a> {
+    fn from(delivery: &'a config::Delivery) -> Self {
+        Self {
+            allow_http: delivery.allow_http,
+            allow_private_addresses: delivery.allow_private_addresses,
+            allowed_hosts: &delivery.allowed_hosts,
+        }
+    }
+}
+
+impl<'a> From<&'a config::Registry> for Rules<'a> {
+    fn from(registry: &'a config::Registry) -> Self {
+        Self {
+            allow_http: registry.allow_http,
+            allow_private_addresses: registry.allow_private_addresses,
+            allowed_hosts: &registry.allowed_hosts,
+        }
+    }
+}
+
+/// The rules for outgoing calls of one purpose.
 #[derive(Clone, Debug)]
 pub struct Guard {
     allow_http: bool,
@@ -47,12 +79,13 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// The rules of `[delivery]`.
-    pub fn new(delivery: &config::Delivery) -> Self {
+    /// The guard of these rules.
+    pub fn new<'a>(rules: impl Into<Rules<'a>>) -> Self {
+        let rules = rules.into();
         Self {
-            allow_http: delivery.allow_http,
-            allow_private: delivery.allow_private_addresses,
-            hosts: delivery.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            allow_http: rules.allow_http,
+            allow_private: rules.allow_private_addresses,
+            hosts: rules.allowed_hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
         }
     }
 
@@ -177,6 +210,15 @@ mod tests {
         }
         assert!(guard.check("https://93.184.216.34/").is_ok());
         assert!(guard.check("http://poc.example:8443/notify?x=1").is_ok());
+    }
+
+    #[test]
+    fn what_is_opened_for_one_purpose_stays_closed_for_another() {
+        let open = "[delivery]\nallow_http = true\nallow_private_addresses = true\n";
+        let config = Config::from_toml(open).unwrap();
+        assert!(Guard::new(&config.delivery).check("http://10.0.0.1/").is_ok());
+        assert_eq!(Guard::new(&config.registry).check("http://10.0.0.1/"), Err(Refused::Unencrypted));
+        assert!(Guard::new(&config.registry).check("https://10.0.0.1/").is_err());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! | situation | answer |
 //! |---|---|
 //! | `$everything` | a searchset: the compartment, with what it refers to, in pages |
-//! | `start`, `end` | 400: not offered; `_since`, `_type`, `_count` are |
-//! | `$meta-add`, `$meta-delete` | 200; a new version, told to the PoC as an update |
+//! | a parameter that it has not | 400 |
+//! | `$meta`, of the resource or of one of its versions | 200, that version's |
+//! | `$meta-add`, `$meta-delete` | 200; a new version, told to the PoC as an update; without a body if it may not be read |
 //! | the resource is unknown, or not for this caller | 404 |
 
 use axum::{
@@ -15,11 +16,12 @@ use axum::{
 
 use super::{
     RestState,
-    body::FhirBody,
+    body::{FhirBody, OptionalBody},
     caller::Authenticated,
     error::RestError,
     extract::{Parameters, Path, Query},
     instance::if_match,
+    preference::Preference,
     reply,
 };
 use crate::{
@@ -33,6 +35,7 @@ use crate::{
         Failure, read,
         search::{Place, search},
         settle::{self, Ask, Asked, Target},
+        subscription::inputs,
         validate::Verdict,
     },
 };
@@ -46,19 +49,22 @@ pub async fn everything(
 ) -> Result<Response, RestError> {
     let permit = authorize(&caller, Act::Read { kind: "Patient", id: &id })?;
     read::read(&state.engine, &permit, "Patient", &id).await?;
-    let mut pairs = vec![("_include".to_owned(), "*".to_owned())];
-    for (name, value) in query {
-        match name.as_str() {
-            "_type" | "_count" => pairs.push((name, value)),
-            "_since" => pairs.push(("_lastUpdated".to_owned(), format!("ge{value}"))),
-            _ => {
-                let text = format!("$everything has no parameter '{name}' here: expected _since, _type or _count");
-                return Err(Failure::bad_request(IssueType::NotSupported, text).into());
-            }
-        }
+    let bundle = search(&state.engine, &caller, &Place::Everything(id), &query, Handling::Strict).await?;
+    Ok(reply::json(StatusCode::OK, bundle))
+}
+
+/// `POST [base]/Patient/[id]/$everything`: parameters of the URL and of the body add up.
+pub async fn everything_post(
+    state: State<RestState>,
+    caller: Authenticated,
+    id: Path<String>,
+    Query(mut query): Query<Parameters>,
+    OptionalBody(body): OptionalBody,
+) -> Result<Response, RestError> {
+    if let Some(body) = body {
+        query.extend(inputs(&body)?);
     }
-    let place = Place::Compartment { compartment: "Patient".to_owned(), id, kind: None };
-    Ok(reply::json(StatusCode::OK, search(&state.engine, &caller, &place, &pairs, Handling::Strict).await?))
+    everything(state, caller, id, Query(query)).await
 }
 
 /// `GET [base]/[type]/[id]/$meta` (FHIR R4 resource-operation-meta.html)
@@ -70,6 +76,50 @@ pub async fn meta(
     let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
     let stored = read::read(&state.engine, &permit, &kind, &id).await?;
     told(&state, &stored.body)
+}
+
+/// `POST [base]/[type]/[id]/$meta`: it has no parameters there.
+pub async fn meta_post(
+    state: State<RestState>,
+    caller: Authenticated,
+    path: Path<(String, String)>,
+    body: OptionalBody,
+) -> Result<Response, RestError> {
+    without_parameters(body)?;
+    meta(state, caller, path).await
+}
+
+/// `GET [base]/[type]/[id]/_history/[vid]/$meta`
+pub async fn version_meta(
+    State(state): State<RestState>,
+    Authenticated(caller): Authenticated,
+    Path((kind, id, version)): Path<(String, String, String)>,
+) -> Result<Response, RestError> {
+    let permit = authorize(&caller, Act::Read { kind: &kind, id: &id })?;
+    let stored = read::vread(&state.engine, &permit, &kind, &id, &version).await?;
+    told(&state, &stored.body)
+}
+
+/// `POST [base]/[type]/[id]/_history/[vid]/$meta`
+pub async fn version_meta_post(
+    state: State<RestState>,
+    caller: Authenticated,
+    path: Path<(String, String, String)>,
+    body: OptionalBody,
+) -> Result<Response, RestError> {
+    without_parameters(body)?;
+    version_meta(state, caller, path).await
+}
+
+fn without_parameters(OptionalBody(body): OptionalBody) -> Result<(), Failure> {
+    let given = body.as_ref().map(inputs).transpose()?.unwrap_or_default();
+    match given.first() {
+        None => Ok(()),
+        Some((name, _)) => {
+            let text = format!("$meta of a resource or version has no parameters; found '{name}'");
+            Err(Failure::bad_request(IssueType::NotSupported, text))
+        }
+    }
 }
 
 /// `POST [base]/[type]/[id]/$meta-add`
@@ -108,6 +158,9 @@ async fn changed(
     let ask = Ask::Patch { kind, target: Target::Id(id), patch: Box::new(patch), if_match: if_match(headers)? };
     let written =
         settle::write(&state.engine, caller, Asked::alone(permit, ask), Verdict::of_settled_content()).await?;
+    if !written.is_shown {
+        return Ok(reply::written(&state.engine.base, written, &Preference::of(headers)));
+    }
     told(state, &written.stored.map(|stored| stored.body).unwrap_or_default())
 }
 

@@ -21,7 +21,7 @@ use crate::{
     fhir::outcome::IssueType,
     interaction::{
         Failure, delete,
-        read::{self, version_id},
+        read::{self, version_of_tag},
         settle::{Ask, Target},
         update,
         validate::Verdict,
@@ -108,10 +108,7 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Failure> {
     let mut values = headers.get_all(header::IF_MATCH).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let only = values.next().is_none().then(|| value.to_str().ok()).flatten();
-    let version = only.and_then(|text| {
-        let text = text.trim();
-        version_id(text.strip_prefix("W/").unwrap_or(text).strip_prefix('"')?.strip_suffix('"')?)
-    });
+    let version = only.and_then(version_of_tag);
     let text = "If-Match holds one version as an ETag, such as W/\"3\"";
     version.map(Some).ok_or_else(|| Failure::bad_request(IssueType::Value, text))
 }

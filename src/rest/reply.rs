@@ -57,7 +57,8 @@ pub fn version(stored: Stored) -> Response {
     response
 }
 
-/// The answer to a create, update or delete, as `Prefer` asks for it (FHIR R4 http.html#return).
+/// The answer to a create, update or delete, as `Prefer` asks for it (FHIR R4 http.html#return); minimal where the caller may
+/// not see what is stored.
 pub fn written(base: &str, written: Written, preference: &Preference) -> Response {
     let status = match (written.fate, preference.returns) {
         (Fate::Created, _) => StatusCode::CREATED,
@@ -70,7 +71,8 @@ pub fn written(base: &str, written: Written, preference: &Preference) -> Respons
         .as_ref()
         .map(|stored| format!("{base}/{}/{}/_history/{}", stored.kind, stored.id, stored.version));
     let told = written.outcome();
-    let mut response = match (preference.returns, written.stored) {
+    let is_withheld = written.stored.is_some() && !written.is_shown;
+    let mut response = match (preference.returns, written.stored.filter(|_| written.is_shown)) {
         (Some(Return::OperationOutcome), _) => outcome(status, &told),
         (Some(Return::Minimal), _) | (_, None) => status.into_response(),
         (Some(Return::Representation) | None, Some(stored)) => json(status, stored.body),
@@ -80,9 +82,9 @@ pub fn written(base: &str, written: Written, preference: &Preference) -> Respons
     if let Some(location) = location.and_then(|l| HeaderValue::from_str(&l).ok()).filter(|_| sets_location) {
         response.headers_mut().insert(header::LOCATION, location);
     }
-    // Of what was deleted nothing can be represented.
-    let is_empty = status == StatusCode::NO_CONTENT;
-    let applied = preference.returns.filter(|returns| !(is_empty && *returns == Return::Representation));
+    // Of what was deleted nothing can be represented; what may not be read is not.
+    let has_none = is_withheld || status == StatusCode::NO_CONTENT;
+    let applied = preference.returns.filter(|returns| !(has_none && *returns == Return::Representation));
     tell_applied(&mut response, applied.map(Return::applied));
     response
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use url::Url;
 
+use super::jwks::{self, JwksError};
 use super::scope::ScopeSet;
 
 /// What a client is: decides the grants and the scopes it can ever have.
@@ -59,11 +60,41 @@ impl AuthMethod {
     }
 }
 
+/// How a client was registered; decides who may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// By an operator's command.
+    Cli,
+    /// By the configuration file.
+    Config,
+    /// By itself, over HTTP (RFC 7591). Nobody looked at its redirect URIs.
+    Dynamic,
+}
+
+impl Source {
+    /// The word stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cli => "cli",
+            Self::Config => "config",
+            Self::Dynamic => "dynamic",
+        }
+    }
+
+    /// The source of a word; `None` for any other word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Cli, Self::Config, Self::Dynamic].into_iter().find(|source| source.as_str() == word)
+    }
+}
+
 /// Why a registration is refused; the text is meant for the person who registers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationError {
     #[error("a client id is 1 to 200 printable ASCII characters without spaces or ':'")]
     ClientId,
+    /// The `sub` of people is a UUID: a client's must not be taken for one (RFC 9700 section 4.15).
+    #[error("a client id must not look like a UUID: such are the ids of people")]
+    ClientIdOfPeople,
     #[error("an app needs at least one redirect URI")]
     NoRedirect,
     #[error("a service uses no browser and takes no redirect URI")]
@@ -82,12 +113,20 @@ pub enum RegistrationError {
     AuthMethod(Role, &'static str),
     #[error("client_secret_basic needs a secret, the other methods take none")]
     Secret,
-    #[error("private_key_jwt needs a JWKS given inline; the other methods take none")]
+    #[error("private_key_jwt needs either a JWKS or a jwks_uri; the other methods take neither")]
     Keys,
-    #[error("jwks_uri is not supported yet: give the JWKS inline")]
-    JwksUri,
+    #[error("jwks_uri {0}: not an absolute https URL without fragment and user")]
+    JwksUri(String),
     #[error("JWKS: {0}")]
-    Jwks(&'static str),
+    Jwks(#[from] JwksError),
+    #[error("launch URL {0}: not an absolute https URL without fragment and user (http only for this machine)")]
+    LaunchUrl(String),
+    #[error("only an app has launch URLs")]
+    NotLaunched,
+    #[error("only a PoC shows this server's pages in frames")]
+    NoFrames,
+    #[error("backchannel_logout_uri {0}: not an absolute https URL without fragment and user")]
+    LogoutUri(String),
 }
 
 /// What is judged of a registration, whichever way it arrives.
@@ -104,6 +143,10 @@ pub struct Registration<'a> {
     pub loopback_redirects: bool,
     pub scope: &'a str,
     pub origins: &'a [String],
+    pub launch_urls: &'a [String],
+    pub frame_ancestors: &'a [String],
+    pub post_logout_redirect_uris: &'a [String],
+    pub backchannel_logout_uri: Option<&'a str>,
 }
 
 impl Registration<'_> {
@@ -124,6 +167,9 @@ impl Registration<'_> {
         if !(1..=200).contains(&id.len()) || !id.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
             return Err(RegistrationError::ClientId);
         }
+        if uuid::Uuid::try_parse(id).is_ok() {
+            return Err(RegistrationError::ClientIdOfPeople);
+        }
         if (self.role == Role::Poc) != (self.tenant > 0) || self.tenant < 0 {
             return Err(RegistrationError::Tenant);
         }
@@ -140,13 +186,12 @@ impl Registration<'_> {
         if self.has_secret != (self.auth_method == AuthMethod::ClientSecretBasic) {
             return Err(RegistrationError::Secret);
         }
-        if self.jwks_uri.is_some() {
-            return Err(RegistrationError::JwksUri);
-        }
-        match (self.auth_method, self.jwks) {
-            (AuthMethod::PrivateKeyJwt, Some(jwks)) => check_jwks(jwks),
-            (AuthMethod::PrivateKeyJwt, None) | (_, Some(_)) => Err(RegistrationError::Keys),
-            (_, None) => Ok(()),
+        match (self.auth_method, self.jwks, self.jwks_uri) {
+            (AuthMethod::PrivateKeyJwt, Some(jwks), None) => Ok(jwks::check(jwks)?),
+            (AuthMethod::PrivateKeyJwt, None, Some(uri)) if is_server_url(uri) => Ok(()),
+            (AuthMethod::PrivateKeyJwt, None, Some(uri)) => Err(RegistrationError::JwksUri(uri.to_owned())),
+            (AuthMethod::None | AuthMethod::ClientSecretBasic, None, None) => Ok(()),
+            _ => Err(RegistrationError::Keys),
         }
     }
 
@@ -156,6 +201,22 @@ impl Registration<'_> {
             Role::Service if !self.redirect_uris.is_empty() => return Err(RegistrationError::ServiceRedirect),
             _ => {}
         }
+        if self.role != Role::App && !self.launch_urls.is_empty() {
+            return Err(RegistrationError::NotLaunched);
+        }
+        if self.role != Role::Poc && !self.frame_ancestors.is_empty() {
+            return Err(RegistrationError::NoFrames);
+        }
+        let is_page = |uri: &&String| is_server_url(uri) && redirect_is_acceptable(uri);
+        if let Some(url) = self.launch_urls.iter().find(|url| !is_page(url)) {
+            return Err(RegistrationError::LaunchUrl(url.clone()));
+        }
+        if let Some(uri) = self.backchannel_logout_uri.filter(|uri| !is_server_url(uri)) {
+            return Err(RegistrationError::LogoutUri(uri.to_owned()));
+        }
+        if let Some(uri) = self.post_logout_redirect_uris.iter().find(|uri| !redirect_is_acceptable(uri)) {
+            return Err(RegistrationError::Redirect(uri.clone()));
+        }
         for uri in self.redirect_uris {
             let pattern = self.loopback_redirects && LOOPBACK_PATTERNS.contains(&uri.as_str());
             if !pattern && !redirect_is_acceptable(uri) {
@@ -163,7 +224,7 @@ impl Registration<'_> {
             }
         }
         let is_origin = |text: &str| Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == text);
-        match self.origins.iter().find(|origin| !is_origin(origin)) {
+        match self.origins.iter().chain(self.frame_ancestors).find(|origin| !is_origin(origin)) {
             Some(origin) => Err(RegistrationError::Origin(origin.clone())),
             None => Ok(()),
         }
@@ -221,29 +282,16 @@ fn redirect_is_acceptable(uri: &str) -> bool {
         && is_visible_ascii(uri)
 }
 
-/// The requirements of SMART's "Registering a client for asymmetric authentication" on an inline key set.
-fn check_jwks(jwks: &Value) -> Result<(), RegistrationError> {
-    let keys = jwks.get("keys").and_then(Value::as_array).ok_or(RegistrationError::Jwks("no \"keys\" array"))?;
-    if keys.is_empty() {
-        return Err(RegistrationError::Jwks("it holds no key"));
-    }
-    for key in keys {
-        let has = |name: &str| key.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-        if !has("kid") {
-            return Err(RegistrationError::Jwks("a key without kid"));
-        }
-        // "d" is the private member of RSA and EC keys, "k" the secret of a symmetric one.
-        if key.get("d").is_some() || key.get("k").is_some() {
-            return Err(RegistrationError::Jwks("a key with private parts: register the public key only"));
-        }
-        match key.get("kty").and_then(Value::as_str) {
-            Some("RSA") if has("n") && has("e") => {}
-            Some("EC") if has("crv") && has("x") && has("y") => {}
-            Some("RSA" | "EC") => return Err(RegistrationError::Jwks("a key without its public parameters")),
-            _ => return Err(RegistrationError::Jwks("a key whose kty is neither RSA nor EC")),
-        }
-    }
-    Ok(())
+/// A URL that this server, or a person, may call. Whether `http:` may be called is for the deployment's rules to say.
+fn is_server_url(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.has_host()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && is_visible_ascii(text)
+    })
 }
 
 #[cfg(test)]
@@ -265,6 +313,10 @@ mod tests {
             loopback_redirects: false,
             scope: "launch patient/*.rs",
             origins: &[],
+            launch_urls: &[],
+            frame_ancestors: &[],
+            post_logout_redirect_uris: &[],
+            backchannel_logout_uri: None,
         }
     }
 
@@ -314,12 +366,86 @@ mod tests {
     }
 
     #[test]
+    fn keys_come_by_value_or_by_url_and_never_both() {
+        let jwks =
+            json!({"keys": [{"kty": "EC", "kid": "1", "crv": "P-384", "x": "7".repeat(64), "y": "7".repeat(64)}]});
+        let uris = ["https://app.example/cb".to_owned()];
+        let check = |jwks, jwks_uri| {
+            let auth_method = AuthMethod::PrivateKeyJwt;
+            Registration { auth_method, jwks, jwks_uri, ..app(&uris) }.check()
+        };
+        assert_eq!(check(Some(&jwks), None), Ok(()));
+        assert_eq!(check(None, Some("https://app.example/jwks.json?x=1")), Ok(()));
+        assert_eq!(check(None, None), Err(RegistrationError::Keys));
+        assert_eq!(check(Some(&jwks), Some("https://app.example/jwks")), Err(RegistrationError::Keys));
+        for bad in ["", "/jwks", "ftp://a.example/", "https://u@a.example/", "https://a.example/#x", "file:///etc/x"] {
+            assert_eq!(check(None, Some(bad)), Err(RegistrationError::JwksUri(bad.into())), "{bad}");
+        }
+        let public = Registration { jwks_uri: Some("https://app.example/jwks"), ..app(&uris) };
+        assert_eq!(public.check(), Err(RegistrationError::Keys));
+    }
+
+    #[test]
     fn a_key_set_without_kid_or_with_private_parts_is_refused() {
-        let check = |key: Value| check_jwks(&json!({ "keys": [key] }));
-        assert!(check(json!({"kty": "RSA", "kid": "1", "n": "x", "e": "AQAB"})).is_ok());
-        assert!(check(json!({"kty": "RSA", "n": "x", "e": "AQAB"})).is_err());
-        assert!(check(json!({"kty": "RSA", "kid": "1", "e": "AQAB"})).is_err());
-        assert!(check(json!({"kty": "EC", "kid": "1", "crv": "P-384", "x": "x", "y": "y", "d": "secret"})).is_err());
-        assert!(check(json!({"kty": "oct", "kid": "1", "k": "secret"})).is_err());
+        let uris = ["https://app.example/cb".to_owned()];
+        for key in [
+            json!({"kty": "EC", "crv": "P-384", "x": "7".repeat(64), "y": "7".repeat(64)}),
+            json!({"kty": "EC", "kid": "1", "crv": "P-384", "x": "7".repeat(64), "y": "7".repeat(64), "d": "secret"}),
+            json!({"kty": "EC", "kid": "1", "crv": "P-256", "x": "7".repeat(43), "y": "7".repeat(43)}),
+            json!({"kty": "oct", "kid": "1", "k": "secret"}),
+        ] {
+            let jwks = json!({ "keys": [key] });
+            let signing = Registration { auth_method: AuthMethod::PrivateKeyJwt, jwks: Some(&jwks), ..app(&uris) };
+            assert!(matches!(signing.check(), Err(RegistrationError::Jwks(JwksError::Key(1, _)))), "{jwks}");
+        }
+    }
+
+    #[test]
+    fn a_client_id_that_could_be_a_persons_is_refused() {
+        let uris = ["https://app.example/cb".to_owned()];
+        let check = |client_id| Registration { client_id, ..app(&uris) }.check();
+        for bad in ["0190a5f0-7b3e-7cc2-a3b4-0123456789ab", "0190A5F07B3E7CC2A3B40123456789AB"] {
+            assert_eq!(check(bad), Err(RegistrationError::ClientIdOfPeople), "{bad}");
+        }
+        assert_eq!(check("app-0190a5f0-7b3e-7cc2-a3b4-0123456789ab"), Ok(()));
+    }
+
+    #[test]
+    fn launch_urls_are_an_apps_and_frames_a_point_of_care_systems() {
+        let uris = ["https://app.example/cb".to_owned()];
+        let (good, origins) = (["https://app.example/launch".to_owned()], ["https://emr.example".to_owned()]);
+        assert_eq!(Registration { launch_urls: &good, ..app(&uris) }.check(), Ok(()));
+        assert_eq!(Registration { frame_ancestors: &origins, ..app(&uris) }.check(), Err(RegistrationError::NoFrames));
+        let poc = Registration {
+            role: Role::Poc,
+            tenant: 7,
+            auth_method: AuthMethod::ClientSecretBasic,
+            has_secret: true,
+            ..app(&uris)
+        };
+        assert_eq!(Registration { frame_ancestors: &origins, ..poc }.check(), Ok(()));
+        assert_eq!(Registration { launch_urls: &good, ..poc }.check(), Err(RegistrationError::NotLaunched));
+        let no_origin = ["https://emr.example/path".to_owned()];
+        assert!(matches!(
+            Registration { frame_ancestors: &no_origin, ..poc }.check(),
+            Err(RegistrationError::Origin(_))
+        ));
+        for bad in ["http://app.example/launch", "launch", "https://app.example/#launch", "com.example.app:/launch"] {
+            let urls = [bad.to_owned()];
+            let checked = Registration { launch_urls: &urls, ..app(&uris) }.check();
+            assert_eq!(checked, Err(RegistrationError::LaunchUrl(bad.into())), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_after_signing_out_are_as_strict_as_redirect_uris() {
+        let uris = ["https://app.example/cb".to_owned()];
+        for bad in ["http://app.example/out", "https://app.example/#out", "out"] {
+            let out = [bad.to_owned()];
+            let checked = Registration { post_logout_redirect_uris: &out, ..app(&uris) }.check();
+            assert_eq!(checked, Err(RegistrationError::Redirect(bad.into())), "{bad}");
+        }
+        let checked = Registration { backchannel_logout_uri: Some("app:/out"), ..app(&uris) }.check();
+        assert_eq!(checked, Err(RegistrationError::LogoutUri("app:/out".into())));
     }
 }

@@ -79,12 +79,18 @@ fn shared(issuer: &str) -> Value {
         "token_endpoint": format!("{issuer}/token"),
         "introspection_endpoint": format!("{issuer}/introspect"),
         "revocation_endpoint": format!("{issuer}/revoke"),
+        "management_endpoint": format!("{issuer}/manage"),
         "grant_types_supported": GRANT_TYPES,
         "response_types_supported": ["code"],
         "scopes_supported": SCOPES,
         "code_challenge_methods_supported": [pkce::METHOD],
+        "authorization_response_iss_parameter_supported": true,
         "token_endpoint_auth_methods_supported": PROOFS,
         "token_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
+        "introspection_endpoint_auth_methods_supported": AUTH_METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
+        "revocation_endpoint_auth_methods_supported": AUTH_METHODS,
+        "revocation_endpoint_auth_signing_alg_values_supported": ASSERTION_ALGORITHMS,
     })
 }
 

@@ -4,6 +4,8 @@
 
 pub mod client;
 pub mod discovery;
+pub mod explain;
+pub mod jwks;
 pub mod launch;
 pub mod pkce;
 pub mod scope;

@@ -3,19 +3,43 @@
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Result, Tx};
-pub use crate::smart::client::{AuthMethod, Role};
+use crate::config::ConsentPolicy;
+pub use crate::smart::client::{AuthMethod, Role, Source};
 use crate::smart::client::{Registration, is_loopback};
 
-const INSERT: &str = "insert into client (client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri,
-    redirect_uris, loopback_redirects, scope, origins, enabled, created_at, updated_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)";
-const FIND: &str = "select client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri, redirect_uris,
-    loopback_redirects, scope, origins, enabled from client where client_id = $1";
-const LIST: &str = "select client_id, name, role, tenant, auth_method, secret_digest, jwks, jwks_uri, redirect_uris,
-    loopback_redirects, scope, origins, enabled from client order by client_id";
+const INSERT: &str = "insert into client (client_id, name, role, tenant, auth_method, jwks, jwks_uri, redirect_uris,
+    loopback_redirects, scope, origins, launch_urls, frame_ancestors, post_logout_redirect_uris, backchannel_logout_uri,
+    source, may_introspect, enabled, created_at, updated_at, consent)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19, $20)";
+// A client whose id, role and source are these; what it is stays what it is.
+const UPDATE: &str = "update client set name = $2, tenant = $4, auth_method = $5, jwks = $6, jwks_uri = $7,
+    redirect_uris = $8, loopback_redirects = $9, scope = $10, origins = $11, launch_urls = $12, frame_ancestors = $13,
+    post_logout_redirect_uris = $14, backchannel_logout_uri = $15, may_introspect = $17, enabled = $18, updated_at = $19,
+    consent = $20
+  where client_id = $1 and role = $3 and source = $16";
+const FIND: &str = "select client_id, name, role, tenant, auth_method,
+    (select digest from client_secret s where s.client_id = c.client_id order by created_at desc, digest limit 1)
+      as secret_digest,
+    jwks, jwks_uri, redirect_uris, loopback_redirects, scope, origins, launch_urls, frame_ancestors,
+    post_logout_redirect_uris, backchannel_logout_uri, source, may_introspect, enabled, consent
+  from client c where client_id = $1";
+const LIST: &str = "select client_id, name, role, tenant, auth_method,
+    (select digest from client_secret s where s.client_id = c.client_id order by created_at desc, digest limit 1)
+      as secret_digest,
+    jwks, jwks_uri, redirect_uris, loopback_redirects, scope, origins, launch_urls, frame_ancestors,
+    post_logout_redirect_uris, backchannel_logout_uri, source, may_introspect, enabled, consent
+  from client c order by client_id";
 const SET_ENABLED: &str = "update client set enabled = $2, updated_at = $3 where client_id = $1";
+const DELETE: &str = "delete from client where client_id = $1";
+const LEAVE_OUT: &str = "update client set enabled = false, left_out = true, updated_at = $2
+  where source = 'config' and not left_out and client_id <> all ($1) returning client_id";
+const BRING_BACK: &str = "update client set enabled = true, left_out = false, updated_at = $2
+  where client_id = $1 and left_out";
+// Held to the end of the transaction: one process at a time brings the registry in line with its configuration file.
+const LOCK: &str = "select pg_advisory_xact_lock(hashtextextended('sofa.client', 0))";
 const ORIGIN_IS_KNOWN: &str = "select exists (select 1 from client where enabled and origins @> array[$1])
     or ($2 and exists (select 1 from client where enabled and loopback_redirects))";
 
@@ -32,7 +56,8 @@ pub struct Client {
     pub tenant: i64,
     /// How it proves who it is.
     pub auth_method: AuthMethod,
-    /// [`crate::id::token_digest`] of the secret, for `client_secret_basic`.
+    /// [`crate::id::token_digest`] of the newest secret, for `client_secret_basic`. Whether a secret holds says
+    /// [`super::client_secret::holds`].
     pub secret_digest: Option<Vec<u8>>,
     /// Public keys (RFC 7517 set), for `private_key_jwt`.
     pub jwks: Option<Value>,
@@ -46,13 +71,27 @@ pub struct Client {
     pub scope: String,
     /// Web origins whose pages may call the server, `https://host[:port]`.
     pub origins: Vec<String>,
+    /// Where a point-of-care system may launch the app; for people.
+    pub launch_urls: Vec<String>,
+    /// Of a PoC: web origins whose pages may show ours in a frame.
+    pub frame_ancestors: Vec<String>,
+    /// Where a browser may be sent after signing out, exactly.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where it wants to be told that its user signed out.
+    pub backchannel_logout_uri: Option<String>,
+    /// How it was registered.
+    pub source: Source,
+    /// Whether its tokens may ask about tokens of others.
+    pub may_introspect: bool,
     /// A disabled client gets no token, and its tokens have stopped working.
     pub enabled: bool,
+    /// Whether people are asked before it acts for them.
+    pub consent: ConsentPolicy,
 }
 
 impl Client {
     /// An enabled client with nothing in it yet, named by its id. It proves itself as is usual for its role: apps are
-    /// public, all others sign.
+    /// public, all others sign; and people are asked whether an app may act for them, while a PoC is their own system.
     pub fn new(client_id: impl Into<String>, role: Role) -> Self {
         let client_id = client_id.into();
         Self {
@@ -68,7 +107,14 @@ impl Client {
             loopback_redirects: false,
             scope: String::new(),
             origins: Vec::new(),
+            launch_urls: Vec::new(),
+            frame_ancestors: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
+            source: Source::Cli,
+            may_introspect: false,
             enabled: true,
+            consent: if role == Role::App { ConsentPolicy::Once } else { ConsentPolicy::Never },
         }
     }
 
@@ -86,6 +132,10 @@ impl Client {
             loopback_redirects: self.loopback_redirects,
             scope: &self.scope,
             origins: &self.origins,
+            launch_urls: &self.launch_urls,
+            frame_ancestors: &self.frame_ancestors,
+            post_logout_redirect_uris: &self.post_logout_redirect_uris,
+            backchannel_logout_uri: self.backchannel_logout_uri.as_deref(),
         }
     }
 }
@@ -104,7 +154,14 @@ struct Row {
     loopback_redirects: bool,
     scope: String,
     origins: Vec<String>,
+    launch_urls: Vec<String>,
+    frame_ancestors: Vec<String>,
+    post_logout_redirect_uris: Vec<String>,
+    backchannel_logout_uri: Option<String>,
+    source: String,
+    may_introspect: bool,
     enabled: bool,
+    consent: String,
 }
 
 impl TryFrom<Row> for Client {
@@ -114,6 +171,7 @@ impl TryFrom<Row> for Client {
         Ok(Self {
             role: role(&row.role)?,
             auth_method: AuthMethod::parse(&row.auth_method).ok_or_else(|| unknown_word(&row.auth_method))?,
+            consent: ConsentPolicy::parse(&row.consent).ok_or_else(|| unknown_word(&row.consent))?,
             client_id: row.client_id,
             name: row.name,
             tenant: row.tenant,
@@ -124,6 +182,12 @@ impl TryFrom<Row> for Client {
             loopback_redirects: row.loopback_redirects,
             scope: row.scope,
             origins: row.origins,
+            launch_urls: row.launch_urls,
+            frame_ancestors: row.frame_ancestors,
+            post_logout_redirect_uris: row.post_logout_redirect_uris,
+            backchannel_logout_uri: row.backchannel_logout_uri,
+            source: Source::parse(&row.source).ok_or_else(|| unknown_word(&row.source))?,
+            may_introspect: row.may_introspect,
             enabled: row.enabled,
         })
     }
@@ -138,26 +202,46 @@ fn unknown_word(word: &str) -> super::Error {
     sqlx::Error::Decode(format!("unknown word {word:?} in a client row").into()).into()
 }
 
-/// Registers a client. Fails with [`super::Error::is_duplicate`] when the id is taken.
+/// Registers a client, with its secret if it has one. Fails with [`super::Error::is_duplicate`] when the id is taken.
 pub async fn insert(tx: &mut Tx, client: &Client, now: OffsetDateTime) -> Result<()> {
-    sqlx::query(INSERT)
+    write(tx, INSERT, client, now).await?;
+    if let Some(digest) = &client.secret_digest {
+        super::client_secret::insert(tx, &client.client_id, digest, now).await?;
+    }
+    Ok(())
+}
+
+/// Stores what has changed of a client; its secrets are not touched. `false` when there is none of that id, role and
+/// source: these never change.
+pub async fn update(tx: &mut Tx, client: &Client, now: OffsetDateTime) -> Result<bool> {
+    Ok(write(tx, UPDATE, client, now).await? == 1)
+}
+
+async fn write(tx: &mut Tx, statement: &'static str, client: &Client, now: OffsetDateTime) -> Result<u64> {
+    let done = sqlx::query(statement)
         .bind(&client.client_id)
         .bind(&client.name)
         .bind(client.role.as_str())
         .bind(client.tenant)
         .bind(client.auth_method.as_str())
-        .bind(&client.secret_digest)
         .bind(&client.jwks)
         .bind(&client.jwks_uri)
         .bind(&client.redirect_uris)
         .bind(client.loopback_redirects)
         .bind(&client.scope)
         .bind(&client.origins)
+        .bind(&client.launch_urls)
+        .bind(&client.frame_ancestors)
+        .bind(&client.post_logout_redirect_uris)
+        .bind(&client.backchannel_logout_uri)
+        .bind(client.source.as_str())
+        .bind(client.may_introspect)
         .bind(client.enabled)
         .bind(now)
+        .bind(client.consent.as_str())
         .execute(tx.conn())
         .await?;
-    Ok(())
+    Ok(done.rows_affected())
 }
 
 /// The client of that id, also a disabled one.
@@ -178,8 +262,52 @@ pub async fn set_enabled(tx: &mut Tx, client_id: &str, enabled: bool, now: Offse
     Ok(done.rows_affected() == 1)
 }
 
+/// Switches a client off and ends all that was granted to it, so that nothing of it comes back when it is switched on.
+/// `false` when there is none of that id.
+pub async fn disable(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Result<bool> {
+    let known = set_enabled(tx, client_id, false, now).await?;
+    super::grant::revoke_by_client(tx, client_id, now).await?;
+    Ok(known)
+}
+
+/// Removes a client with its secrets and everything that was granted to it. `false` when there is none of that id.
+pub async fn delete(tx: &mut Tx, client_id: &str) -> Result<bool> {
+    super::grant::delete_by_client(tx, client_id).await?;
+    Ok(sqlx::query(DELETE).bind(client_id).execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+/// Makes other processes wait that bring the registry in line with their configuration file.
+pub async fn lock(tx: &mut Tx) -> Result<()> {
+    sqlx::query(LOCK).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Switches off the clients of the configuration file that it no longer names, and gives their ids.
+pub async fn leave_out(tx: &mut Tx, named: &[String], now: OffsetDateTime) -> Result<Vec<String>> {
+    let gone: Vec<String> = sqlx::query_scalar(LEAVE_OUT).bind(named).bind(now).fetch_all(tx.conn()).await?;
+    for client_id in &gone {
+        super::grant::revoke_by_client(tx, client_id, now).await?;
+    }
+    Ok(gone)
+}
+
+/// Switches a client on again that the configuration file had left out. `false` when it had not.
+pub async fn bring_back(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Result<bool> {
+    Ok(sqlx::query(BRING_BACK).bind(client_id).bind(now).execute(tx.conn()).await?.rows_affected() == 1)
+}
+
 /// Whether some enabled client registered this web origin, or one on this machine is meant by a demonstration client's
 /// loopback patterns.
 pub async fn origin_is_known(conn: &mut PgConnection, origin: &str) -> Result<bool> {
     Ok(sqlx::query_scalar(ORIGIN_IS_KNOWN).bind(origin).bind(is_loopback(origin)).fetch_one(conn).await?)
+}
+
+const FRAME_ANCESTORS: &str =
+    "select c.frame_ancestors from context x join client c on c.client_id = x.poc_client where x.id = $1";
+
+/// The origins of the point-of-care system that made a context: its pages may show ours in a frame.
+pub async fn frame_ancestors(conn: &mut PgConnection, context: Option<Uuid>) -> Result<Vec<String>> {
+    let Some(context) = context else { return Ok(Vec::new()) };
+    let found: Option<Vec<String>> = sqlx::query_scalar(FRAME_ANCESTORS).bind(context).fetch_optional(conn).await?;
+    Ok(found.unwrap_or_default())
 }

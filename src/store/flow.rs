@@ -1,42 +1,126 @@
-//! Authorization requests that wait for a person: for a form to come back from the browser it was shown to.
+//! Forms that wait for a person: each row is one form, in the browser it was shown to, on the way to one code.
 
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Result, Tx};
 
 const INSERT: &str =
-    "insert into login_request (digest, browser_digest, parameters, expires_at) values ($1, $2, $3, $4)";
-const FIND: &str = "select parameters from login_request where digest = $1 and browser_digest = $2 and expires_at > $3";
-const END: &str = "delete from login_request where digest = $1";
+    "insert into login_request (digest, browser_digest, step, parameters, user_id, session_digest, choice, expires_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8)";
+const FIND: &str = "select parameters, user_id, session_digest, choice from login_request
+  where digest = $1 and browser_digest = $2 and step = $3 and expires_at > $4";
+// Of two posts of one form, the second no longer finds the step.
+const MOVE: &str = "update login_request set step = $3, user_id = $4, session_digest = $5, choice = $6
+  where digest = $1 and step = $2";
+const END: &str = "delete from login_request where digest = $1 and step = $2";
 const SWEEP: &str = "delete from login_request where expires_at < $1";
 
-/// Keeps an authorization request until its login form comes back from the same browser.
+/// The page that a form stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Name and password.
+    SignIn,
+    /// "Continue as …?"
+    Continue,
+    /// Which patient, which encounter.
+    Choose,
+    /// What the client may do.
+    Consent,
+    /// What all clients may do: the page of granted access.
+    Manage,
+}
+
+impl Step {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::Continue => "continue",
+            Self::Choose => "choose",
+            Self::Consent => "consent",
+            Self::Manage => "manage",
+        }
+    }
+}
+
+/// Which form, by what both its browser and the form hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Form<'a> {
+    /// SHA-256 of the token in the form.
+    pub digest: &'a [u8],
+    /// SHA-256 of the browser's cookie.
+    pub browser_digest: &'a [u8],
+}
+
+/// What changes from page to page.
+#[derive(Clone, Copy, Debug)]
+pub struct Stage<'a> {
+    pub step: Step,
+    /// Who has signed in, and the digest of the session cookie.
+    pub signed_in: Option<(Uuid, &'a [u8])>,
+    /// What the person has said so far.
+    pub choice: &'a Value,
+}
+
+/// A form that came back.
+#[derive(Clone, Debug, sqlx::FromRow)]
+pub struct Waiting {
+    /// What it is for.
+    pub parameters: Value,
+    pub user_id: Option<Uuid>,
+    pub session_digest: Option<Vec<u8>>,
+    pub choice: Value,
+}
+
+/// Keeps a form until it comes back from the same browser.
 pub async fn insert(
     tx: &mut Tx,
-    digest: &[u8],
-    browser_digest: &[u8],
+    form: Form<'_>,
+    stage: Stage<'_>,
     parameters: &Value,
     expires_at: OffsetDateTime,
 ) -> Result<()> {
-    sqlx::query(INSERT).bind(digest).bind(browser_digest).bind(parameters).bind(expires_at).execute(tx.conn()).await?;
+    let (user, session) = stage.signed_in.unzip();
+    sqlx::query(INSERT)
+        .bind(form.digest)
+        .bind(form.browser_digest)
+        .bind(stage.step.as_str())
+        .bind(parameters)
+        .bind(user)
+        .bind(session)
+        .bind(stage.choice)
+        .bind(expires_at)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 
-/// The authorization request of a login form that this browser was shown.
-pub async fn find(
-    conn: &mut PgConnection,
-    digest: &[u8],
-    browser_digest: &[u8],
-    now: OffsetDateTime,
-) -> Result<Option<Value>> {
-    Ok(sqlx::query_scalar(FIND).bind(digest).bind(browser_digest).bind(now).fetch_optional(conn).await?)
+/// The form that this browser was shown, when it stands on this page.
+pub async fn find(conn: &mut PgConnection, form: Form<'_>, step: Step, now: OffsetDateTime) -> Result<Option<Waiting>> {
+    let query = sqlx::query_as(FIND).bind(form.digest).bind(form.browser_digest).bind(step.as_str()).bind(now);
+    Ok(query.fetch_optional(conn).await?)
 }
 
-/// Uses a login form up. `false` when it already was.
-pub async fn end(tx: &mut Tx, digest: &[u8]) -> Result<bool> {
-    Ok(sqlx::query(END).bind(digest).execute(tx.conn()).await?.rows_affected() == 1)
+/// Takes a form on to its next page. `false` when it was not on the page `from` any more.
+pub async fn move_on(tx: &mut Tx, digest: &[u8], from: Step, stage: Stage<'_>) -> Result<bool> {
+    let (user, session) = stage.signed_in.unzip();
+    let done = sqlx::query(MOVE)
+        .bind(digest)
+        .bind(from.as_str())
+        .bind(stage.step.as_str())
+        .bind(user)
+        .bind(session)
+        .bind(stage.choice)
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Uses a form up. `false` when it already was, or stands on another page.
+pub async fn end(tx: &mut Tx, digest: &[u8], step: Step) -> Result<bool> {
+    Ok(sqlx::query(END).bind(digest).bind(step.as_str()).execute(tx.conn()).await?.rows_affected() == 1)
 }
 
 /// Removes what nobody came back for.

@@ -1,5 +1,7 @@
 //! Grants, and the codes and refresh tokens that belong to them. Everything about a grant ends with its context.
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,11 +11,12 @@ use super::{Result, Tx};
 
 const INSERT: &str =
     "insert into grant_row (id, client_id, user_id, context_id, scope, session_digest, auth_time, nonce,
-    created_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    created_at, expires_at, patient, encounter, asked, withheld)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 // One round trip on every request: the grant, and all it hangs on.
 const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.tenant, c.tenant) as tenant, g.scope,
     g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, g.context_id as context,
-    x.poc_client, x.patient, x.fhir_user as launched_by
+    x.poc_client, x.patient, x.fhir_user as launched_by, g.patient as picked_patient, g.encounter as picked_encounter
   from grant_row g
   join client c on c.client_id = g.client_id
   left join user_account u on u.id = g.user_id
@@ -29,6 +32,18 @@ const EXTEND: &str = "update grant_row set expires_at = greatest(expires_at, $2)
 const REVOKE: &str = "update grant_row set revoked_at = $2 where id = $1 and revoked_at is null";
 const REVOKE_BY_CONTEXT: &str = "update grant_row set revoked_at = $2 where context_id = $1 and revoked_at is null";
 const REVOKE_BY_USER: &str = "update grant_row set revoked_at = $2 where user_id = $1 and revoked_at is null";
+const REVOKE_BY_CLIENT: &str = "update grant_row set revoked_at = $2 where client_id = $1 and revoked_at is null";
+const DELETE_BY_CLIENT: &str = "delete from grant_row where client_id = $1";
+const REVOKE_BY_USER_AND_CLIENT: &str =
+    "update grant_row set revoked_at = $3 where user_id = $1 and client_id = $2 and revoked_at is null";
+const HELD_FOR: &str = "select g.client_id, c.name as client_name, g.scope, g.created_at, p.name as launched_from
+  from grant_row g
+  join client c on c.client_id = g.client_id
+  left join context x on x.id = g.context_id
+  left join client p on p.client_id = x.poc_client
+  where g.user_id = $1 and g.revoked_at is null and g.expires_at > $2 and c.enabled
+    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2))
+  order by g.created_at desc limit 500";
 const INSERT_CODE: &str = "insert into authorization_code (digest, grant_id, redirect_uri, code_challenge, expires_at)
   values ($1, $2, $3, $4, $5)";
 // The lock makes two exchanges of one code come one after the other.
@@ -69,6 +84,8 @@ pub struct LiveGrant {
     pub fhir_user: Option<String>,
     /// The launch context it lives and dies with.
     pub launch: Option<Launch>,
+    /// What the user picked, when the launch began at the app.
+    pub picked: Option<Picked>,
 }
 
 impl LiveGrant {
@@ -76,6 +93,15 @@ impl LiveGrant {
     pub fn context(&self) -> Option<Uuid> {
         self.launch.as_ref().map(|launch| launch.context)
     }
+}
+
+/// What a user picks when a launch begins at the app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picked {
+    /// Bare id of the Patient.
+    pub patient: String,
+    /// Bare id of the Encounter.
+    pub encounter: Option<String>,
 }
 
 /// Of a launch context, what every request of its apps needs.
@@ -104,6 +130,8 @@ struct LiveRow {
     poc_client: Option<String>,
     patient: Option<String>,
     launched_by: Option<String>,
+    picked_patient: Option<String>,
+    picked_encounter: Option<String>,
 }
 
 /// A grant as it is made.
@@ -123,6 +151,12 @@ pub struct NewGrant<'a> {
     pub nonce: Option<&'a str>,
     /// After this nothing can be done with it.
     pub expires_at: OffsetDateTime,
+    /// What the user picked, when the launch began at the app.
+    pub picked: Option<&'a Picked>,
+    /// What the client asked for, space-separated.
+    pub asked: &'a str,
+    /// Of that, each scope that is not granted, with the reason: a JSON object.
+    pub withheld: &'a Value,
 }
 
 /// What the token endpoint needs of a grant besides [`LiveGrant`].
@@ -180,6 +214,10 @@ pub async fn insert(tx: &mut Tx, grant: &NewGrant<'_>, now: OffsetDateTime) -> R
         .bind(grant.nonce)
         .bind(now)
         .bind(grant.expires_at)
+        .bind(grant.picked.map(|picked| &picked.patient))
+        .bind(grant.picked.and_then(|picked| picked.encounter.as_ref()))
+        .bind(grant.asked)
+        .bind(grant.withheld)
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -205,6 +243,7 @@ pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> 
         user_name: row.user_name,
         fhir_user: row.fhir_user,
         launch,
+        picked: row.picked_patient.map(|patient| Picked { patient, encounter: row.picked_encounter }),
     }))
 }
 
@@ -232,6 +271,39 @@ pub async fn revoke_by_context(tx: &mut Tx, context: Uuid, now: OffsetDateTime) 
 /// Ends every grant of a person; gives their number.
 pub async fn revoke_by_user(tx: &mut Tx, user: Uuid, now: OffsetDateTime) -> Result<u64> {
     Ok(sqlx::query(REVOKE_BY_USER).bind(user).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Ends every grant of a client; gives their number.
+pub async fn revoke_by_client(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(REVOKE_BY_CLIENT).bind(client_id).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Removes every grant of a client, with its codes and tokens; gives their number.
+pub async fn delete_by_client(tx: &mut Tx, client_id: &str) -> Result<u64> {
+    Ok(sqlx::query(DELETE_BY_CLIENT).bind(client_id).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Ends every grant of a client for a person; gives their number.
+pub async fn revoke_by_user_and_client(tx: &mut Tx, user: Uuid, client: &str, now: OffsetDateTime) -> Result<u64> {
+    let query = sqlx::query(REVOKE_BY_USER_AND_CLIENT).bind(user).bind(client).bind(now);
+    Ok(query.execute(tx.conn()).await?.rows_affected())
+}
+
+/// A living grant, as its person is shown it.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Held {
+    pub client_id: String,
+    pub client_name: String,
+    /// Space-separated.
+    pub scope: String,
+    pub created_at: OffsetDateTime,
+    /// The name of the PoC that made the launch.
+    pub launched_from: Option<String>,
+}
+
+/// What clients hold for a person, the newest first and no more than can be shown.
+pub async fn held_for(conn: &mut PgConnection, user: Uuid, now: OffsetDateTime) -> Result<Vec<Held>> {
+    Ok(sqlx::query_as(HELD_FOR).bind(user).bind(now).fetch_all(conn).await?)
 }
 
 /// What a code is bound to.

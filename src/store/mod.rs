@@ -7,6 +7,9 @@ pub mod assertion;
 pub mod attempt;
 pub mod audit;
 pub mod client;
+pub mod client_keys;
+pub mod client_secret;
+pub mod consent;
 pub mod context;
 pub mod event;
 pub mod flow;
@@ -143,7 +146,12 @@ const IDLE: Duration = Duration::from_secs(10 * 60);
 fn connect_options(options: PgConnectOptions, limits: &PoolLimits) -> PgConnectOptions {
     let statement_timeout = limits.statement_timeout.as_millis().to_string();
     options
-        .options([("statement_timeout", statement_timeout.as_str()), ("timezone", "UTC"), ("jit", "off")])
+        .options([
+            ("statement_timeout", statement_timeout.as_str()),
+            ("timezone", "UTC"),
+            ("jit", "off"),
+            ("work_mem", "16MB"),
+        ])
         .application_name("sofa")
         .statement_cache_capacity(500)
 }

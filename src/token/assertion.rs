@@ -5,9 +5,13 @@
 //! | signed RS384 or ES384 by exactly one registered key of that `kid` and a fitting kind | accepted |
 //! | another algorithm, `none`, no `kid`, a wrong `typ`, a `crit` header | refused |
 //! | `iss` or `sub` other than the client, `aud` without the token URL | refused |
-//! | `exp` missing, past or more than five minutes ahead, `nbf` or `iat` in the future | refused |
+//! | `aud` a list with others beside the token URL | accepted and told in [`Accepted`], or refused where the operator is strict |
+//! | `exp` missing, past or more than five minutes ahead, `nbf` or `iat` in the future, `iat` more than an hour ago | refused |
 //! | `jku` other than the registered JWKS URL | refused, and nothing is fetched |
 //! | a `jti` seen before | refused by the caller, through the digest in [`Accepted`] |
+//!
+//! Decided: an audience list is accepted unless `registry.strict_assertion_audience` is set (SMART names one value, RFC
+//! 7519 allows several). Whoever else stands in it could use the assertion here first, so the caller notes it in the log.
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
@@ -17,11 +21,14 @@ use time::{Duration, OffsetDateTime};
 
 use super::key_set::signature_only;
 use crate::id::token_digest;
+use crate::smart::jwks;
 
 /// The value of `client_assertion_type`.
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// How far ahead `exp` may lie.
 const LONGEST_LIFE: Duration = Duration::minutes(5);
+/// How long ago an assertion that is still good may have been made: longer, and its clock or its library is broken.
+const OLDEST: Duration = Duration::hours(1);
 /// How far two clocks may differ.
 const CLOCK_SKEW: Duration = Duration::seconds(10);
 
@@ -48,12 +55,16 @@ pub enum AssertionError {
     Subject,
     #[error("the assertion's aud is not this token endpoint")]
     Audience,
+    #[error("the assertion's aud must be this token endpoint alone")]
+    SharedAudience,
     #[error("the assertion has expired")]
     Expired,
     #[error("the assertion's exp is more than five minutes ahead")]
     TooLong,
     #[error("the assertion is not valid yet (nbf or iat)")]
     NotYet,
+    #[error("the assertion's iat is more than an hour ago")]
+    TooOld,
     #[error("the assertion has no jti")]
     NoJti,
 }
@@ -68,6 +79,8 @@ pub struct Expected<'a> {
     pub jwks_uri: Option<&'a str>,
     /// The token endpoint's URL.
     pub audience: &'a str,
+    /// Whether `aud` may name nobody else.
+    pub only_audience: bool,
     pub now: OffsetDateTime,
 }
 
@@ -78,6 +91,8 @@ pub struct Accepted {
     pub jti_digest: Vec<u8>,
     /// Until when the `jti` must be remembered.
     pub remember_until: OffsetDateTime,
+    /// `aud` named others too.
+    pub shared_audience: bool,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +121,10 @@ impl Audience {
             Self::Many(audiences) => audiences.iter().any(|audience| audience == wanted),
         }
     }
+
+    fn names_others(&self, wanted: &str) -> bool {
+        matches!(self, Self::Many(audiences) if audiences.iter().any(|audience| audience != wanted))
+    }
 }
 
 /// The client that an assertion claims to come from (its `iss`). Nothing is checked yet.
@@ -115,15 +134,21 @@ pub fn claimed_client(assertion: &str) -> Result<String, AssertionError> {
     claims.iss.ok_or(AssertionError::Subject)
 }
 
+/// The `kid` of an assertion whose header is good: the key that it must be checked with. Nothing else is checked yet, but
+/// nothing has to be fetched for an assertion that is refused here. `jwks_uri` is the registered one.
+pub fn kid(assertion: &str, jwks_uri: Option<&str>) -> Result<String, AssertionError> {
+    check_header(assertion, jwks_uri)?.kid.ok_or(AssertionError::NoKid)
+}
+
 /// Checks everything but the replay.
 pub fn check(assertion: &str, expected: &Expected<'_>) -> Result<Accepted, AssertionError> {
-    let header = check_header(assertion, expected)?;
+    let header = check_header(assertion, expected.jwks_uri)?;
     let key = the_key(&header, expected.jwks)?;
     let decoded = jsonwebtoken::decode::<Claims>(assertion, &key, &signature_only(header.alg));
     check_claims(&decoded.map_err(|_| AssertionError::Signature)?.claims, expected)
 }
 
-fn check_header(assertion: &str, expected: &Expected<'_>) -> Result<Header, AssertionError> {
+fn check_header(assertion: &str, jwks_uri: Option<&str>) -> Result<Header, AssertionError> {
     let header = jsonwebtoken::decode_header(assertion).map_err(|_| AssertionError::Malformed)?;
     if !matches!(header.alg, Algorithm::RS384 | Algorithm::ES384) {
         return Err(AssertionError::Algorithm);
@@ -135,7 +160,7 @@ fn check_header(assertion: &str, expected: &Expected<'_>) -> Result<Header, Asse
     if header.crit.is_some() {
         return Err(AssertionError::Critical);
     }
-    if header.jku.is_some() && header.jku.as_deref() != expected.jwks_uri {
+    if header.jku.is_some() && header.jku.as_deref() != jwks_uri {
         return Err(AssertionError::Jku);
     }
     Ok(header)
@@ -147,6 +172,7 @@ fn the_key(header: &Header, jwks: &Value) -> Result<DecodingKey, AssertionError>
     let says = |key: &Value, name: &str, value: &str| key.get(name).and_then(Value::as_str) == Some(value);
     let fits = |key: &&Value| {
         says(key, "kid", kid)
+            && jwks::check_key(key).is_ok()
             && match header.alg {
                 Algorithm::ES384 => says(key, "kty", "EC") && says(key, "crv", "P-384"),
                 _ => says(key, "kty", "RSA"),
@@ -166,6 +192,10 @@ fn check_claims(claims: &Claims, expected: &Expected<'_>) -> Result<Accepted, As
     if !claims.aud.as_ref().is_some_and(|audience| audience.names(expected.audience)) {
         return Err(AssertionError::Audience);
     }
+    let shared_audience = claims.aud.as_ref().is_some_and(|audience| audience.names_others(expected.audience));
+    if shared_audience && expected.only_audience {
+        return Err(AssertionError::SharedAudience);
+    }
     let expires_at = claims.exp.and_then(instant).ok_or(AssertionError::Expired)?;
     if expires_at + CLOCK_SKEW <= expected.now {
         return Err(AssertionError::Expired);
@@ -177,8 +207,11 @@ fn check_claims(claims: &Claims, expected: &Expected<'_>) -> Result<Accepted, As
     if claims.nbf.is_some_and(in_future) || claims.iat.is_some_and(in_future) {
         return Err(AssertionError::NotYet);
     }
+    if claims.iat.and_then(instant).is_some_and(|at| at < expected.now - OLDEST) {
+        return Err(AssertionError::TooOld);
+    }
     let jti = claims.jti.as_deref().filter(|jti| !jti.is_empty()).ok_or(AssertionError::NoJti)?;
-    Ok(Accepted { jti_digest: token_digest(jti), remember_until: expires_at + CLOCK_SKEW })
+    Ok(Accepted { jti_digest: token_digest(jti), remember_until: expires_at + CLOCK_SKEW, shared_audience })
 }
 
 /// A NumericDate, cut to whole seconds; `None` outside of what a calendar holds.
@@ -223,10 +256,14 @@ mod tests {
         json!({"iss": "svc", "sub": "svc", "aud": TOKEN_URL, "exp": exp, "jti": "one"})
     }
 
+    fn expected(jwks: &Value) -> Expected<'_> {
+        Expected { client_id: "svc", jwks, jwks_uri: None, audience: TOKEN_URL, only_audience: false, now: NOW }
+    }
+
     fn judge(header: &Header, claims: &Value, signer: &Signer, jwks: &[&Value]) -> Result<Accepted, AssertionError> {
         let assertion = jsonwebtoken::encode(header, claims, &signer.key).unwrap();
         let jwks = json!({ "keys": jwks });
-        check(&assertion, &Expected { client_id: "svc", jwks: &jwks, jwks_uri: None, audience: TOKEN_URL, now: NOW })
+        check(&assertion, &expected(&jwks))
     }
 
     #[test]
@@ -243,7 +280,54 @@ mod tests {
         let (mut header, mut claims) = (good_header(), good_claims());
         header.typ = None;
         claims["aud"] = json!(["https://elsewhere.example", TOKEN_URL]);
-        assert!(judge(&header, &claims, &signer, &[&signer.jwk]).is_ok());
+        assert!(judge(&header, &claims, &signer, &[&signer.jwk]).unwrap().shared_audience);
+        claims["aud"] = json!([TOKEN_URL]);
+        assert!(!judge(&header, &claims, &signer, &[&signer.jwk]).unwrap().shared_audience);
+    }
+
+    #[test]
+    fn a_strict_server_wants_to_be_the_only_audience() {
+        let signer = signer("k1");
+        let jwks = json!({ "keys": [signer.jwk] });
+        let strict = Expected { only_audience: true, ..expected(&jwks) };
+        let judge = |aud: Value| {
+            let mut claims = good_claims();
+            claims["aud"] = aud;
+            check(&jsonwebtoken::encode(&good_header(), &claims, &signer.key).unwrap(), &strict).map(drop)
+        };
+        assert_eq!(judge(json!(TOKEN_URL)), Ok(()));
+        assert_eq!(judge(json!([TOKEN_URL])), Ok(()));
+        assert_eq!(judge(json!([TOKEN_URL, "https://elsewhere.example"])), Err(AssertionError::SharedAudience));
+    }
+
+    #[test]
+    fn a_key_for_another_use_proves_nothing() {
+        for (name, value) in [("use", json!("enc")), ("key_ops", json!(["sign"])), ("alg", json!("ES256"))] {
+            let mut signer = signer("k1");
+            signer.jwk[name] = value;
+            assert_eq!(
+                judge(&good_header(), &good_claims(), &signer, &[&signer.jwk]),
+                Err(AssertionError::Key),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_kid_is_told_only_of_a_header_that_will_do() {
+        let signer = signer("k1");
+        let told = |change: fn(&mut Header), jwks_uri| {
+            let mut header = good_header();
+            change(&mut header);
+            kid(&jsonwebtoken::encode(&header, &good_claims(), &signer.key).unwrap(), jwks_uri)
+        };
+        let (own, other) = (Some("https://a.example/jwks"), Some("https://b.example/jwks"));
+        let names_own: fn(&mut Header) = |header| header.jku = Some("https://a.example/jwks".into());
+        assert_eq!(told(|_| {}, own).as_deref(), Ok("k1"));
+        assert_eq!(told(names_own, own).as_deref(), Ok("k1"));
+        assert_eq!(told(names_own, other), Err(AssertionError::Jku));
+        assert_eq!(told(names_own, None), Err(AssertionError::Jku));
+        assert_eq!(told(|header| header.kid = None, own), Err(AssertionError::NoKid));
     }
 
     #[test]
@@ -263,6 +347,9 @@ mod tests {
             ("exp", json!(1e300), AssertionError::Expired),
             ("nbf", json!(now + 60), AssertionError::NotYet),
             ("iat", json!(now + 60), AssertionError::NotYet),
+            ("iat", json!(now - 3700), AssertionError::TooOld),
+            ("iat", json!(0), AssertionError::TooOld),
+            ("iat", json!(-1e300), AssertionError::NotYet),
             ("jti", json!(""), AssertionError::NoJti),
             ("jti", Value::Null, AssertionError::NoJti),
         ];
@@ -304,10 +391,9 @@ mod tests {
         let forged = Signer { key: EncodingKey::from_secret(b"secret"), jwk: Value::Null };
         assert_eq!(judge(&header, &good_claims(), &forged, &[&signer.jwk]), Err(AssertionError::Algorithm));
         let jwks = json!({ "keys": [signer.jwk] });
-        let expected = Expected { client_id: "svc", jwks: &jwks, jwks_uri: None, audience: TOKEN_URL, now: NOW };
         // {"alg":"none","kid":"k1"} . {} . nothing
         for text in ["eyJhbGciOiJub25lIiwia2lkIjoiazEifQ.e30.", "not a jwt", "", "a.b.c"] {
-            assert_eq!(check(text, &expected), Err(AssertionError::Malformed), "{text}");
+            assert_eq!(check(text, &expected(&jwks)), Err(AssertionError::Malformed), "{text}");
         }
     }
 }

@@ -370,7 +370,8 @@ async fn a_notification_holds_at_most_max_count_events() {
 
 #[tokio::test]
 async fn while_a_poc_is_waited_for_no_connection_is_held() {
-    let scene = scene_with("[database]\nmax_connections = 3\n[delivery]\ntimeout = \"10s\"").await;
+    let scene =
+        scene_with("[database]\nmax_connections = 3\nacquire_timeout = \"3s\"\n[delivery]\ntimeout = \"10s\"").await;
     scene.receiver.behave(Behaviour::Hang);
     let texts: Vec<_> = (0..12).map(|number| scene.observation(&format!("{number}"))).collect();
     let writes = futures_util::future::join_all(texts.iter().map(|one| scene.app.post("Observation", one)));

@@ -68,7 +68,7 @@ async fn a_strict_server_admits_nobody_to_a_launch_that_names_nobody() {
 #[tokio::test]
 async fn only_the_named_app_may_use_a_launch() {
     let (server, poc, _receiver) = stage().await;
-    server.user("user", 0).await;
+    server.user("user", 7).await;
     let (named, other) = (server.app("named").await, server.app("other").await);
     let app_id = json!({"name": "appID", "valueString": "named"});
     let launch = poc.launch(&SetContext::patient("Smith").parameter(app_id).build()).await;

@@ -111,6 +111,133 @@ async fn a_precondition_that_is_not_understood_is_not_passed_over() {
     assert_eq!(service.get("Organization?_summary=count").await.expect(200).json()["total"], 1);
 }
 
+/// Every entry of a Bundle that writes one Organization with a condition: method, address, resource.
+fn entries(id: &str) -> Vec<Value> {
+    let (one, by_condition) = (format!("Organization/{id}"), "Organization?identifier=urn:o|1");
+    let whole = with_id(organization("1"), id);
+    let operation =
+        json!([{"name": "type", "valueCode": "delete"}, {"name": "path", "valueString": "Organization.name"}]);
+    let patch = json!({"resourceType": "Parameters", "parameter": [{"name": "operation", "part": operation}]});
+    vec![
+        entry("", "PUT", &one, Some(&whole)),
+        entry("", "PUT", by_condition, Some(&whole)),
+        entry("", "PATCH", &one, Some(&patch)),
+        entry("", "PATCH", by_condition, Some(&patch)),
+        entry("", "DELETE", &one, None),
+        entry("", "DELETE", by_condition, None),
+    ]
+}
+
+/// Sends an entry with these conditions in a batch and, behind a create, in a transaction: both fail with this status, at
+/// this element of the entry's request.
+async fn fails(service: &Session, one: &Value, conditions: &Value, status: u16, element: &str) {
+    let mut one = one.clone();
+    for (name, value) in conditions.as_object().unwrap() {
+        one["request"][name] = value.clone();
+    }
+    let answer = service.post("", &bundle("batch", std::slice::from_ref(&one))).await.expect(200).json();
+    let response = &answer["entry"][0]["response"];
+    assert_eq!(response["status"].as_str().unwrap()[..3], status.to_string(), "{one}: {answer}");
+    let other = entry("urn:uuid:other", "POST", "Organization", Some(&organization("other")));
+    let answer = service.post("", &bundle("transaction", &[other, one.clone()])).await;
+    assert_eq!(answer.status, status, "{one}: {}", answer.text);
+    let answer = answer.expect_outcome();
+    if !element.is_empty() {
+        let place = |entry: usize| format!("Bundle.entry[{entry}].request.{element}");
+        assert_eq!(response["outcome"]["issue"][0]["expression"][0], place(0), "{one}");
+        answer.at(&place(1));
+    }
+}
+
+#[tokio::test]
+async fn a_precondition_of_an_entry_is_not_passed_over_either() {
+    let (server, service) = service().await;
+    let id = service.post("Organization", &organization("1")).await.expect(201).id();
+    for one in entries(&id) {
+        let is_update_of_an_id =
+            one["request"]["method"] == "PUT" && one["request"]["url"] != "Organization?identifier=urn:o|1";
+        for other in ["W/\"1\"", "W/\"7\"", "1", "", "*, *"] {
+            fails(&service, &one, &json!({"ifNoneMatch": other}), 400, "ifNoneMatch").await;
+        }
+        // What has an id is asked for whether it is there.
+        let status = if is_update_of_an_id { 412 } else { 400 };
+        let element = if is_update_of_an_id { "" } else { "ifNoneMatch" };
+        fails(&service, &one, &json!({"ifNoneMatch": "*"}), status, element).await;
+        for version in ["W/\"1\"", "W/\"2\""] {
+            fails(&service, &one, &json!({"ifNoneMatch": "*", "ifMatch": version}), 400, "ifNoneMatch").await;
+        }
+        for (name, none) in [("ifMatch", json!(1)), ("ifMatch", json!(["W/\"1\""])), ("ifNoneMatch", json!(true))] {
+            fails(&service, &one, &json!({name: none}), 400, name).await;
+        }
+    }
+    let create = entry("", "POST", "Organization", Some(&organization("1")));
+    fails(&service, &create, &json!({"ifNoneExist": ["identifier=urn:o|1"]}), 400, "ifNoneExist").await;
+    assert_eq!(server.count("select count(*) from resource").await, 1);
+    assert_eq!(server.count("select count(*) from resource_history").await, 0);
+    // With the version that is there, the same entries are done.
+    for (index, mut one) in entries(&id).into_iter().enumerate().take(5) {
+        one["request"]["ifMatch"] = json!(format!("W/\"{}\"", index + 1));
+        let (status, _) = alone(&service, &one).await;
+        assert!(status.starts_with('2'), "{one}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_of_an_entry_that_is_none_or_another_one_stops_it() {
+    let (server, service) = service().await;
+    let id = service.post("Organization", &organization("1")).await.expect(201).id();
+    for one in entries(&id) {
+        for none in
+            ["1", "W/1", "\"x\"", "*", "", "W/\"1\", W/\"2\"", "W/W/\"1\"", "w/\"1\"", "\"+1\"", "\"01\"", "\"\"1\"\""]
+        {
+            fails(&service, &one, &json!({"ifMatch": none}), 400, "ifMatch").await;
+        }
+        for other in ["W/\"2\"", "\"0\"", "W/\"-1\""] {
+            fails(&service, &one, &json!({"ifMatch": other}), 412, "").await;
+        }
+    }
+    assert_eq!(server.count("select count(*) from resource").await, 1);
+    assert_eq!(server.count("select count(*) from resource_history").await, 0);
+    for (tags, status) in
+        [("W/\"1\"", "304"), ("\"2\", \"1\"", "304"), ("*", "304"), ("1", "200"), ("W/W/\"1\"", "200")]
+    {
+        let mut one = entry("", "GET", &format!("Organization/{id}"), None);
+        one["request"]["ifNoneMatch"] = json!(tags);
+        assert_eq!(alone(&service, &one).await.0, status, "{tags}");
+    }
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_told_fails_its_transaction() {
+    let server = TestServer::start().await;
+    let service = server.service("service").await;
+    let id = service.post("Organization", &organization("1")).await.expect(201).id();
+    let observer = server.service_with("observer", "system/Organization.cru system/Observation.rs").await;
+    let written = entry("urn:uuid:a", "POST", "Organization", Some(&organization("2")));
+    for (who, path, status) in [
+        (&observer, "Organization/_history", 403),
+        (&observer, "Patient/_history", 403),
+        (&observer, "Patient/1/_history", 403),
+        (&observer, "Observation/_history?_list=1", 403),
+        (&service, "Organization/_history?_since=yesterday", 400),
+        (&service, "_history?_count=1&_count=2", 400),
+        (&service, "Organization/unknown/_history", 404),
+        (&service, "Organization/_history?_page=x", 404),
+    ] {
+        let look = entry("", "GET", path, None);
+        who.post("", &bundle("transaction", &[written.clone(), look])).await.expect(status).expect_outcome();
+        assert_eq!(server.count("select count(*) from resource").await, 1, "{path}");
+    }
+    let looks = [format!("Organization/{id}/_history"), "Observation/_history".into(), "_history".into()];
+    let looks = looks.iter().map(|path| entry("", "GET", path, None));
+    let answer =
+        observer.post("", &bundle("transaction", &std::iter::once(written).chain(looks).collect::<Vec<_>>())).await;
+    let entries = answer.expect(200).json()["entry"].as_array().cloned().unwrap();
+    let statuses: Vec<_> =
+        entries.iter().map(|entry| entry["response"]["status"].as_str().unwrap()[..3].to_owned()).collect();
+    assert_eq!(statuses, ["201", "200", "200", "200"]);
+}
+
 #[tokio::test]
 async fn a_number_that_this_server_does_not_write_is_no_version() {
     let (_server, service) = service().await;
@@ -330,10 +457,7 @@ async fn a_type_outside_the_scopes_is_forbidden_at_every_door() {
             if kind != JSON_PATCH {
                 let one = entry("", method, &path, resource.as_ref());
                 assert_eq!(alone(&app, &one).await, ("403".to_owned(), "forbidden".to_owned()), "{method} {path}");
-                // Whether a history can be told is looked at after the writes: the refusal is the entry's own.
-                if !path.ends_with("/_history") {
-                    app.post("", &bundle("transaction", &[one])).await.expect_issue(403, "forbidden");
-                }
+                app.post("", &bundle("transaction", &[one])).await.expect_issue(403, "forbidden");
             }
         }
     }

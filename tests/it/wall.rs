@@ -10,14 +10,14 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::support::db::{TestDb, db};
+use crate::support::db::{PATIENCE_FOR_A_CONNECTION, TestDb, db};
 
 /// The tables that hold content.
 const TABLES: [&str; 3] = ["resource", "resource_history", "intent_change"];
 
 const LIMITS: store::PoolLimits = store::PoolLimits {
     max_connections: 1,
-    acquire_timeout: Duration::from_secs(10),
+    acquire_timeout: PATIENCE_FOR_A_CONNECTION,
     statement_timeout: Duration::from_secs(10),
 };
 

@@ -105,6 +105,9 @@ fn slots<'a>(lookup: &'a Lookup, rows: &'a Rows) -> Slots<'a> {
         Lookup::Time { parameter, comparison } => {
             times(rows, *parameter, move |row| fits(comparison, &row.low, &row.high))
         }
+        Lookup::Span { parameter, comparisons } => {
+            times(rows, *parameter, move |row| comparisons.iter().all(|one| fits(one, &row.low, &row.high)))
+        }
         Lookup::Quantity { parameter, comparison, unit } => {
             let (low, high) = (Number::of(&comparison.low), Number::of(&comparison.high));
             let comparison = Comparison { prefix: comparison.prefix, low, high };

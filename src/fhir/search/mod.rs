@@ -19,11 +19,11 @@ pub use fold::fold;
 pub use interval::interval;
 pub use matching::Unstored;
 pub use parameter::{Component, Modifier, Parameter, Parameters};
-pub use parse::{Handling, Level, Request, SearchLimits, condition, parse};
+pub use parse::{Handling, Level, OF_THE_PROTOCOL, Request, SearchLimits, condition, parse};
 
 pub use query::{
-    Chain, Comparison, Compartment, Direction, Filter, Has, Include, Lookup, Part, Prefix, Query, SortBy, SortKey,
-    Summary, Target, Total, UnitTest,
+    Chain, Comparison, Compartment, Direction, Filter, Has, Include, Lookup, Only, Part, Prefix, Query, SortBy,
+    SortKey, Summary, Target, Total, UnitTest,
 };
 pub use row::{
     Digest, QuantityRow, ReferenceRow, Rows, StringRow, TimeRow, TokenRow, parameter_id, token, token_of_type,

@@ -13,6 +13,7 @@ use crate::fhir::{
         package,
         parameter::{self as definition, Kind, SearchParameter},
         registry::Registry,
+        types::r4,
     },
     path::Expression,
     types,
@@ -137,6 +138,7 @@ pub struct Parameter {
     text: Option<String>,
     /// The elements that its paths begin with; empty: not known.
     first: Vec<String>,
+    is_single: bool,
     compiled: OnceLock<Option<Expression>>,
 }
 
@@ -160,6 +162,11 @@ impl Parameter {
     /// The elements that its values are below; empty: anywhere.
     pub fn first_elements(&self) -> &[String] {
         &self.first
+    }
+
+    /// Whether a resource has one value at most under it: its expression is a path of elements that do not repeat.
+    pub fn is_single(&self) -> bool {
+        self.is_single
     }
 
     /// The modifiers it can be asked with: those of its kind, or fewer where its definition names some.
@@ -404,6 +411,7 @@ impl<'s> Draft<'s> {
             components: self.parts.iter().enumerate().map(part).collect(),
             definition: self.definition,
             first: first_elements(&branches, type_name),
+            is_single: matches!(branches.as_slice(), [path] if is_single(path, type_name)),
             text: text.map(|_| branches.join(" | ")).filter(|text| !text.is_empty()),
             source: Arc::clone(source),
             text_id: OnceLock::new(),
@@ -495,6 +503,22 @@ fn first_element(part: &str, type_name: &str) -> Option<String> {
         }
     }
     Some(name.to_owned())
+}
+
+/// Whether a path such as `Observation.effective` or `(RiskAssessment.occurrence as Period)` leads to one element at most.
+fn is_single(path: &str, type_name: &str) -> bool {
+    let path = path.trim_start_matches('(').trim_end_matches(')');
+    let path = path.split_once(" as ").map_or(path, |(path, _)| path);
+    let mut names = path.split('.');
+    let types = r4();
+    let mut at = names.next().filter(|of| *of == type_name).and_then(|of| types.named(of));
+    let mut has_element = false;
+    for name in names {
+        let field = at.and_then(|of| types.element_named(of, name)).map(|field| types.field(field));
+        at = field.filter(|field| !field.max.is_many()).map(|field| field.ty);
+        has_element = true;
+    }
+    at.is_some() && has_element
 }
 
 /// What follows the parenthesis that ends a list of arguments.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use time::OffsetDateTime;
+
 use super::Digest;
 use crate::fhir::outcome::Issue;
 
@@ -23,10 +25,31 @@ pub struct Query {
     pub summary: Option<Summary>,
     /// `_elements`; empty: all.
     pub elements: Vec<String>,
+    /// What is told of all that is found and brought along; `None`: everything. No parameter of a search says it, operations
+    /// do.
+    pub only: Option<Only>,
     /// The parameters that were used, as they were given and in their order: the `self` link.
     pub used: Vec<(String, String)>,
     /// What was not used and why (lenient handling): a warning each.
     pub ignored: Vec<Issue>,
+}
+
+/// What is told of the results; the others only lead to what they refer to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Only {
+    /// Empty: all.
+    pub types: Vec<String>,
+    /// Made or changed then or later, in microseconds since 1970.
+    pub since: Option<i64>,
+}
+
+impl Only {
+    /// Whether a resource of this type and `meta.lastUpdated` is told.
+    pub fn tells(&self, type_name: &str, updated: OffsetDateTime) -> bool {
+        let is_of_type = self.types.is_empty() || self.types.iter().any(|own| own == type_name);
+        let micros = updated.unix_timestamp_nanos() / 1000;
+        is_of_type && self.since.is_none_or(|since| micros >= i128::from(since))
+    }
 }
 
 impl Query {
@@ -201,6 +224,12 @@ pub enum Lookup {
         parameter: i32,
         comparison: Comparison<i64>,
     },
+    /// One value that all of these hold of: what several conditions on a parameter come to that has one value at most
+    /// ([`Parameter::is_single`](super::Parameter::is_single)).
+    Span {
+        parameter: i32,
+        comparisons: Vec<Comparison<i64>>,
+    },
     /// `low` and `high` are decimal texts.
     Quantity {
         parameter: i32,
@@ -222,6 +251,7 @@ impl Lookup {
             Self::Tokens(digests) => digests.len(),
             Self::Above { uris, .. } => uris.len(),
             Self::References { targets, .. } => targets.len(),
+            Self::Span { comparisons, .. } => comparisons.len(),
             Self::Begins { .. }
             | Self::Contains { .. }
             | Self::Exact { .. }

@@ -37,7 +37,7 @@ pub fn answer(base: &str, got: Got, detail: Detail) -> String {
             };
             // Advice is told whether or not outcomes were asked for.
             let outcome = (detail == Detail::Outcomes || !written.advice.is_empty()).then(|| written.outcome());
-            (status, written.stored, detail == Detail::Resources, outcome)
+            (status, written.stored, detail == Detail::Resources && written.is_shown, outcome)
         }
     };
     let mut response = json!({"status": status});

@@ -18,6 +18,7 @@ use crate::{
     interaction::{
         Engine, Failure, Stored,
         condition::Condition,
+        read::version_of_tag,
         search::Place,
         settle::{Ask, Asked, Target},
         update,
@@ -51,10 +52,9 @@ impl Unless {
     pub fn holds(&self, stored: &Stored) -> bool {
         match (&self.version, self.since) {
             // As in RFC 9110 section 13.2.2, the tag decides where both are given.
-            (Some(tags), _) => tags
-                .split(',')
-                .map(str::trim)
-                .any(|tag| tag == "*" || tag.trim_start_matches("W/").trim_matches('"') == stored.version.to_string()),
+            (Some(tags), _) => {
+                tags.split(',').map(str::trim).any(|tag| tag == "*" || version_of_tag(tag) == Some(stored.version))
+            }
             (None, Some(since)) => stored.updated <= since,
             (None, None) => false,
         }
@@ -139,14 +139,21 @@ fn look(request: Ref<'_>, parts: &[&str], query: Option<&str>, at: &str) -> Resu
 }
 
 fn unless(request: Ref<'_>, at: &str) -> Result<Unless, Failure> {
-    let since = match request.str("ifModifiedSince") {
+    let since = match text(request, "ifModifiedSince", at)? {
         None => None,
         Some(text) => {
             let place = format!("{at}.request.ifModifiedSince");
             Some(instant::parse(&text).ok_or_else(|| fault(IssueType::Value, "ifModifiedSince is an instant", place))?)
         }
     };
-    Ok(Unless { version: request.str("ifNoneMatch").map(Cow::into_owned), since })
+    Ok(Unless { version: text(request, "ifNoneMatch", at)?.map(Cow::into_owned), since })
+}
+
+/// A condition in `request`, if there is one. 400 when it is no string: nothing would be left of it.
+fn text<'r>(request: Ref<'r>, name: &str, at: &str) -> Result<Option<Cow<'r, str>>, Failure> {
+    let Some(value) = request.get(name) else { return Ok(None) };
+    let place = || format!("{at}.request.{name}");
+    value.as_str().map(Some).ok_or_else(|| fault(IssueType::Structure, format!("{name} is a string"), place()))
 }
 
 /// An entry that writes.
@@ -163,7 +170,8 @@ impl Line<'_> {
     fn create(&self) -> Result<Ask, Failure> {
         let resource = self.resource()?;
         let place = format!("{}.request.ifNoneExist", self.at);
-        let condition = self.request.str("ifNoneExist").map(|query| self.condition(&query, &place)).transpose()?;
+        let query = text(self.request, "ifNoneExist", self.at)?;
+        let condition = query.map(|query| self.condition(&query, &place)).transpose()?;
         Ok(Ask::Plain(Op::Create { resource, condition: condition.map(Box::new), only_new: false }))
     }
 
@@ -173,12 +181,7 @@ impl Line<'_> {
             let text = format!("the resource's id is not the URL's id '{id}'");
             fault(IssueType::Value, text, format!("{}.resource.id", self.at))
         })?;
-        let only_new = self.request.str("ifNoneMatch").as_deref() == Some("*");
-        let expected = match self.if_match()? {
-            Some(version) => Some(Expected::Version(version)),
-            None => only_new.then_some(Expected::Nothing),
-        };
-        Ok(Ask::Plain(Op::Update { id: id.to_owned(), resource, expected }))
+        Ok(Ask::Plain(Op::Update { id: id.to_owned(), resource, expected: self.expected()? }))
     }
 
     fn conditional_update(&self, query: &str) -> Result<Ask, Failure> {
@@ -223,11 +226,35 @@ impl Line<'_> {
         })
     }
 
+    /// `ifMatch`, or `ifNoneMatch` of `*`, of an update of an id: as the headers of these names.
+    fn expected(&self) -> Result<Option<Expected>, Failure> {
+        let version = self.version()?.map(Expected::Version);
+        match text(self.request, "ifNoneMatch", self.at)?.as_deref() {
+            None => Ok(version),
+            Some("*") if version.is_none() => Ok(Some(Expected::Nothing)),
+            Some(_) => {
+                let text = "with an update, ifNoneMatch is * (only if nothing is there), and stands without ifMatch";
+                Err(fault(IssueType::Value, text, format!("{}.request.ifNoneMatch", self.at)))
+            }
+        }
+    }
+
+    /// `ifMatch` of a write that gives `ifNoneMatch` no meaning: it is refused, for a condition that is left out of account
+    /// lets through what was not meant (RFC 9110 section 13.2.1).
     fn if_match(&self) -> Result<Option<i64>, Failure> {
-        let Some(tag) = self.request.str("ifMatch") else { return Ok(None) };
-        let number = tag.trim_start_matches("W/").trim_matches('"').parse().ok();
+        if text(self.request, "ifNoneMatch", self.at)?.is_some() {
+            let text =
+                "ifNoneMatch is for reads, and for updates of an id; use ifNoneExist, or a search in the address";
+            return Err(fault(IssueType::NotSupported, text, format!("{}.request.ifNoneMatch", self.at)));
+        }
+        self.version()
+    }
+
+    fn version(&self) -> Result<Option<i64>, Failure> {
+        let Some(tag) = text(self.request, "ifMatch", self.at)? else { return Ok(None) };
         let text = "ifMatch holds one version as an ETag, such as W/\"3\"";
-        number.map(Some).ok_or_else(|| fault(IssueType::Value, text, format!("{}.request.ifMatch", self.at)))
+        let place = || format!("{}.request.ifMatch", self.at);
+        version_of_tag(&tag).map(Some).ok_or_else(|| fault(IssueType::Value, text, place()))
     }
 }
 

@@ -201,7 +201,9 @@ async fn may_look(engine: &Engine, caller: &Caller, look: &Look) -> Result<(), F
         Look::Search { place, pairs } => search::check(engine, caller, place, pairs),
         // What is not there may be made by this transaction only under an id that nobody can know yet.
         Look::Read { .. } | Look::Version { .. } => self::look(engine, caller, look).await.map(drop),
-        Look::History { .. } => Ok(()),
+        Look::History { kind, id, pairs } => {
+            history::check(engine, caller, history_of(kind.as_deref(), id.as_deref()), pairs).await
+        }
     }
 }
 
@@ -220,12 +222,16 @@ async fn look(engine: &Engine, caller: &Caller, look: &Look) -> Result<Got, Fail
             Ok(Got::Bundle(search::search(engine, caller, place, pairs, Handling::Lenient).await?))
         }
         Look::History { kind, id, pairs } => {
-            let place = match (kind.as_deref(), id.as_deref()) {
-                (Some(kind), Some(id)) => history::Place::Instance { kind, id },
-                (Some(kind), None) => history::Place::Type(kind),
-                _ => history::Place::System,
-            };
+            let place = history_of(kind.as_deref(), id.as_deref());
             Ok(Got::Bundle(history::history(engine, caller, place, pairs, Handling::Lenient).await?))
         }
+    }
+}
+
+const fn history_of<'a>(kind: Option<&'a str>, id: Option<&'a str>) -> history::Place<'a> {
+    match (kind, id) {
+        (Some(kind), Some(id)) => history::Place::Instance { kind, id },
+        (Some(kind), None) => history::Place::Type(kind),
+        _ => history::Place::System,
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         subscription::show::View,
     },
     store::{
+        Reader,
         history::{self as store, Cursor, Version, Window},
         resource::Current,
     },
@@ -69,6 +70,11 @@ impl Listing {
         pages
     }
 
+    /// Fails where no page could be read.
+    pub async fn check(engine: &Engine, caller: &Caller, place: Place<'_>, asked: &Asked) -> Result<(), Failure> {
+        Walk::begin(engine, caller, place, asked).await.map(drop)
+    }
+
     /// Reads the page `part`.
     pub async fn read(
         engine: &Engine,
@@ -77,26 +83,7 @@ impl Listing {
         asked: &Asked,
         part: &Part,
     ) -> Result<Self, Failure> {
-        let permits = permits(caller, place)?;
-        let mut conn = engine.reader(&caller.wall()).await?;
-        let only = match &asked.list {
-            None => None,
-            Some(list) => Some(items(engine, &mut conn, caller, list).await?),
-        };
-        let source = match place {
-            Place::Instance { kind, id } => {
-                let permit = permits.get(kind).ok_or(Failure::Internal)?;
-                let row = read::visible(engine, &mut conn, permit, kind, id).await?;
-                if row.purged {
-                    return Err(Failure::Gone);
-                }
-                Source::Resource(Box::new(row))
-            }
-            Place::Type(_) | Place::System => {
-                Source::Types(types::resource_types().filter(|kind| permits.contains_key(*kind)).collect())
-            }
-        };
-        let walk = Walk { engine, source, permits, only };
+        let (mut conn, walk) = Walk::begin(engine, caller, place, asked).await?;
         let mut listing = if asked.count == 0 { Self::default() } else { walk.page(&mut conn, asked, part).await? };
         let is_everything = asked.count > 0 && listing.previous.is_none() && listing.next.is_none();
         listing.total = if is_everything {
@@ -147,7 +134,36 @@ async fn items(engine: &Engine, conn: &mut PgConnection, caller: &Caller, id: &s
     Ok(items.map(|(kind, id)| format!("{kind}/{id}")).collect())
 }
 
-impl Walk<'_> {
+impl<'e> Walk<'e> {
+    /// Takes the caller's leave, finds whose versions are listed and opens a connection for them.
+    async fn begin(
+        engine: &'e Engine,
+        caller: &Caller,
+        place: Place<'_>,
+        asked: &Asked,
+    ) -> Result<(Reader, Self), Failure> {
+        let permits = permits(caller, place)?;
+        let mut conn = engine.reader(&caller.wall()).await?;
+        let only = match &asked.list {
+            None => None,
+            Some(list) => Some(items(engine, &mut conn, caller, list).await?),
+        };
+        let source = match place {
+            Place::Instance { kind, id } => {
+                let permit = permits.get(kind).ok_or(Failure::Internal)?;
+                let row = read::visible(engine, &mut conn, permit, kind, id).await?;
+                if row.purged {
+                    return Err(Failure::Gone);
+                }
+                Source::Resource(Box::new(row))
+            }
+            Place::Type(_) | Place::System => {
+                Source::Types(types::resource_types().filter(|kind| permits.contains_key(*kind)).collect())
+            }
+        };
+        Ok((conn, Self { engine, source, permits, only }))
+    }
+
     async fn page(&self, conn: &mut PgConnection, asked: &Asked, part: &Part) -> Result<Listing, Failure> {
         let wanted = usize::try_from(asked.count).unwrap_or_default();
         let mut window = self.window(asked);

@@ -60,6 +60,44 @@ struct Part {
     backward: bool,
 }
 
+/// Fails where the history could not be told now: it is not understood, not permitted, or not there.
+pub async fn check(
+    engine: &Engine,
+    caller: &Caller,
+    place: Place<'_>,
+    pairs: &[(String, String)],
+) -> Result<(), Failure> {
+    let pages = page::Listing::new(engine, caller, &format!("history {}", place.path()));
+    let Wanted { asked, .. } = wanted(engine, &pages, pairs, Handling::Lenient).await?;
+    Listing::check(engine, caller, place, &asked).await
+}
+
+/// What a query asks for.
+struct Wanted<'q> {
+    asked: Asked,
+    part: Part,
+    /// The token of the paging link that was followed, and where its parameters are kept.
+    token: Option<&'q str>,
+    kept: Option<page::Digest>,
+}
+
+async fn wanted<'q>(
+    engine: &Engine,
+    pages: &page::Listing<'_>,
+    pairs: &'q [(String, String)],
+    handling: Handling,
+) -> Result<Wanted<'q>, Failure> {
+    let sizes = Sizes::from(&engine.config.search);
+    let token = pairs.iter().find(|(name, _)| name == page::PARAMETER).map(|(_, token)| token.as_str());
+    let Some(token) = token else {
+        let asked = Asked::read(pairs, handling, sizes)?;
+        return Ok(Wanted { asked, part: Part::default(), token: None, kept: None });
+    };
+    let Page { parameters, kept, cursor }: Page<Vec<_>, Part> = pages.page(token).await?;
+    let asked = Asked::read(&parameters, Handling::Lenient, sizes)?;
+    Ok(Wanted { asked, part: cursor, token: Some(token), kept })
+}
+
 /// The `history` Bundle as JSON text. `pairs` are the query's parameters; `handling` is about unknown ones.
 pub async fn history(
     engine: &Engine,
@@ -69,16 +107,8 @@ pub async fn history(
     handling: Handling,
 ) -> Result<String, Failure> {
     let path = place.path();
-    let sizes = Sizes::from(&engine.config.search);
     let pages = page::Listing::new(engine, caller, &format!("history {path}"));
-    let token = pairs.iter().find(|(name, _)| name == page::PARAMETER).map(|(_, token)| token);
-    let (asked, part, kept) = match token {
-        None => (Asked::read(pairs, handling, sizes)?, Part::default(), None),
-        Some(token) => {
-            let Page { parameters, kept, cursor }: Page<Vec<_>, Part> = pages.page(token).await?;
-            (Asked::read(&parameters, Handling::Lenient, sizes)?, cursor, kept)
-        }
-    };
+    let Wanted { asked, part, token, kept } = wanted(engine, &pages, pairs, handling).await?;
     let listing = Listing::read(engine, caller, place, &asked, &part).await?;
     let url = |query: &str| format!("{}{path}{query}", engine.base);
     let first = url(&asked.query());

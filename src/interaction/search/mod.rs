@@ -15,6 +15,7 @@
 //! What is not visible is not found, not counted, not included and leads nowhere: see [`reach`].
 
 mod bundle;
+mod everything;
 mod include;
 mod reach;
 pub mod reindex;
@@ -51,6 +52,8 @@ pub enum Place {
     System,
     /// A compartment: that of `[compartment]/[id]`; `None` = all its types.
     Compartment { compartment: String, id: String, kind: Option<String> },
+    /// `Patient/[id]/$everything`.
+    Everything(String),
 }
 
 impl Place {
@@ -62,6 +65,7 @@ impl Place {
             Self::Compartment { compartment, id, kind } => {
                 format!("/{compartment}/{id}/{}", kind.as_deref().unwrap_or("*"))
             }
+            Self::Everything(id) => format!("/Patient/{id}/$everything"),
         }
     }
 
@@ -72,6 +76,7 @@ impl Place {
             Self::Compartment { compartment, id, kind } => {
                 Level::Compartment { type_name: compartment, id, kind: kind.as_deref() }
             }
+            Self::Everything(id) => Level::Compartment { type_name: "Patient", id, kind: None },
         }
     }
 }
@@ -86,7 +91,7 @@ struct From {
 
 /// Whether a search is understood, and permitted.
 pub fn check(engine: &Engine, caller: &Caller, place: &Place, pairs: &[(String, String)]) -> Result<(), Failure> {
-    let query = parsed_query(engine, place, pairs, Handling::Lenient)?;
+    let query = parsed_query(engine, caller, place, pairs, Handling::Lenient)?;
     Leave::take(caller, &query).map(drop)
 }
 
@@ -108,7 +113,7 @@ pub async fn search(
         }
         None => (pairs.to_vec(), From::default(), None),
     };
-    let query = parsed_query(engine, place, &pairs, handling)?;
+    let query = parsed_query(engine, caller, place, &pairs, handling)?;
     let leave = Leave::take(caller, &query)?;
     let results = run(engine, caller, &leave, &query, &from).await?;
     let mut told = Told { base: format!("{}{path}", engine.base), links: Vec::new() };
@@ -163,10 +168,14 @@ fn elsewhere(query: &Query, results: &Results) -> Vec<(&'static str, From)> {
 
 fn parsed_query(
     engine: &Engine,
+    caller: &Caller,
     place: &Place,
     pairs: &[(String, String)],
     handling: Handling,
 ) -> Result<Query, Failure> {
+    if let Place::Everything(id) = place {
+        return everything::query(engine, caller, id, pairs);
+    }
     let request = request(engine, handling);
     parse(&request, place.level(), pairs).map_err(Failure::BadRequest)
 }
@@ -248,18 +257,66 @@ async fn fill(
     let limits = &engine.config.search;
     let size = query.count.map_or(limits.page_size, |count| usize::try_from(count).unwrap_or(usize::MAX));
     let size = size.min(limits.max_page_size);
-    let window = Window { size, cursor: from.cursor.clone(), backward: from.backward };
-    let (matches, more) = store::page(conn, &leave.reach, types, &query.filters, &query.sort, window).await?;
+    let (matches, more) = walk(conn, leave, query, from, types, size).await?;
     // Beyond the edge that the page was reached over there is at least the row of the link.
     let (has_previous, has_next) =
         if from.backward { (more, from.cursor.is_some()) } else { (from.cursor.is_some(), more) };
     let is_everything = !has_previous && !has_next;
     if results.total.is_none() && is_everything && query.total != Some(Total::None) {
-        results.total = i64::try_from(matches.len()).ok();
+        results.total = i64::try_from(matches.iter().filter(|found| is_told(query, &found.current)).count()).ok();
     }
     (results.has_previous, results.has_next) = (has_previous, has_next);
     results.matches = matches;
     Ok(())
+}
+
+/// Resources that are walked over for one page at most, where not all are told.
+const MOST_WALKED: usize = 5000;
+
+/// Resources fetched at once at least, where more have to be looked at than are told.
+const STRIDE: usize = 200;
+
+/// A page on which `size` matches are told at most, in the order of the results, with those that are not told; and whether
+/// there are more beyond it.
+async fn walk(
+    conn: &mut PgConnection,
+    leave: &Leave,
+    query: &Query,
+    from: &From,
+    types: &[String],
+    size: usize,
+) -> Result<(Vec<Found>, bool), Failure> {
+    let mut window = Window { size, cursor: from.cursor.clone(), backward: from.backward };
+    let (mut walked, mut told): (Vec<Found>, usize) = (Vec::new(), 0);
+    let more = loop {
+        let (mut found, more) =
+            store::page(conn, &leave.reach, types, &query.filters, &query.sort, window.clone()).await?;
+        if from.backward {
+            found.reverse();
+        }
+        let count = found.len();
+        let room = |found: &Found| {
+            let is_room = told < size;
+            told += usize::from(is_room && is_told(query, &found.current));
+            is_room
+        };
+        let before = walked.len();
+        walked.extend(found.into_iter().take_while(room));
+        let is_cut = walked.len() - before < count;
+        if is_cut || !more || told == size || walked.len() >= MOST_WALKED {
+            break more || is_cut;
+        }
+        window.cursor = walked.last().map(|found| found.cursor(&query.sort));
+        window.size = size.max(STRIDE);
+    };
+    if from.backward {
+        walked.reverse();
+    }
+    Ok((walked, more))
+}
+
+fn is_told(query: &Query, row: &Current) -> bool {
+    query.only.as_ref().is_none_or(|only| only.tells(&row.r#type, row.updated))
 }
 
 async fn bring(
@@ -269,14 +326,17 @@ async fn bring(
     query: &Query,
     results: &mut Results,
 ) -> Result<(), Failure> {
-    let Some(leave) = Leave::to_read(caller) else { return Ok(()) };
+    let Some(mut leave) = Leave::to_read(caller) else { return Ok(()) };
+    if let Some(only) = query.only.as_ref().filter(|only| !only.types.is_empty()) {
+        leave.reach.types.retain(|kind, _| only.types.contains(kind));
+    }
     let brought = include::bring(conn, engine, &leave, query, &results.matches).await?;
     if brought.is_cut {
         let text = format!("more than {} resources would be included; the rest is left out", brought.rows.len());
         results.warnings.push(Issue::warning(IssueType::Incomplete, text));
     }
     for row in brought.rows {
-        if shown(engine, &leave, &row)? {
+        if is_told(query, &row) && shown(engine, &leave, &row)? {
             results.included.push(row);
         }
     }
@@ -306,7 +366,7 @@ async fn finish(
 ) -> Result<String, Failure> {
     let mut set = Searchset::new(results.total, links);
     for found in results.matches {
-        if shown(engine, leave, &found.current)? {
+        if is_told(query, &found.current) && shown(engine, leave, &found.current)? {
             let body = body(engine, leave, &found.current).await?;
             set.entry(&engine.base, &found.current, &bundle::kept(engine, query, body, true)?, "match");
         }

@@ -30,7 +30,7 @@ use time::OffsetDateTime;
 use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
-use super::{Engine, Failure, Stored, condition::Condition, subscription, validate::Verdict};
+use super::{Engine, Failure, Stored, condition::Condition, read, subscription, validate::Verdict};
 use crate::{
     access::{Caller, Permit},
     fhir::{
@@ -114,9 +114,16 @@ pub struct Written {
     pub tenant: i64,
     /// What the client should know although the write succeeded.
     pub advice: Vec<Issue>,
+    /// Whether the caller may see what is stored: leave to write alone shows nothing.
+    pub is_shown: bool,
 }
 
 impl Written {
+    /// Shown to nobody yet.
+    fn of(fate: Fate, stored: Option<Stored>, tenant: i64) -> Self {
+        Self { fate, stored, tenant, advice: Vec::new(), is_shown: false }
+    }
+
     /// What happened, for people, and the advice.
     pub fn outcome(&self) -> Outcome {
         let text = match self.fate {
@@ -142,14 +149,17 @@ pub async fn write(
     planned: Vec<Planned>,
     verdict: Verdict,
 ) -> Result<Vec<Written>, Failure> {
-    let (engine, caller) = (engine.clone(), caller.clone());
-    let task = tokio::spawn(async move { write_to_the_end(&engine, &caller, &planned).await });
+    let (own_engine, own_caller) = (engine.clone(), caller.clone());
+    let task = tokio::spawn(async move { write_to_the_end(&own_engine, &own_caller, &planned).await });
     let mut written = task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a write ended without a result");
         Err(Failure::Internal)
     })?;
     for (written, advice) in written.iter_mut().zip(verdict.advice) {
         written.advice.extend(advice);
+    }
+    for one in &mut written {
+        one.is_shown = one.stored.as_ref().is_some_and(|stored| read::may_see(engine, caller, stored));
     }
     Ok(written)
 }

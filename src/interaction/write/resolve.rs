@@ -339,12 +339,12 @@ fn finish(
     let owner = plan.permit.owner();
     let (tenant, id, version, fate, before) = match target {
         Target::Nothing => {
-            return Ok(Written { fate: Fate::Deleted, stored: None, tenant: owner.tenant, advice: Vec::new() });
+            return Ok(Written::of(Fate::Deleted, None, owner.tenant));
         }
         Target::Found { row } => {
             let body = row.body.unwrap_or_default();
             let stored = Stored { kind: row.r#type, id: row.id, version: row.version, updated: row.updated, body };
-            return Ok(Written { fate: Fate::Found, stored: Some(stored), tenant: row.tenant, advice: Vec::new() });
+            return Ok(Written::of(Fate::Found, Some(stored), row.tenant));
         }
         Target::New { id } => (owner.tenant, id, 1, Fate::Created, None),
         Target::Next { row, before } => (row.tenant, row.id, row.version + 1, Fate::Updated, before),
@@ -365,7 +365,7 @@ fn finish(
     if let Op::Delete { kind, .. } = &plan.op {
         change.kind.clone_from(kind);
         resolved.changes.push(change);
-        return Ok(Written { fate: Fate::Deleted, stored: None, tenant, advice: Vec::new() });
+        return Ok(Written::of(Fate::Deleted, None, tenant));
     }
     let after = content.ok_or(Failure::Internal)?;
     if !plan.permit.may_write(&after, &change.id, &engine.base) {
@@ -379,7 +379,7 @@ fn finish(
     change.after = Some(after);
     change.body = Some(body);
     resolved.changes.push(change);
-    Ok(Written { fate, stored: Some(stored), tenant, advice: Vec::new() })
+    Ok(Written::of(fate, Some(stored), tenant))
 }
 
 fn rewritten(

@@ -33,7 +33,9 @@ pub enum Again {
 <body>
 <main>
 <h1>{{ t.title }}</h1>
+{%- if let Some(client) = client %}
 <p><strong>{{ client }}</strong> {{ t.wants }}</p>
+{%- endif %}
 {%- if let Some(message) = message %}
 <p role="alert">{{ message }}</p>
 {%- endif %}
@@ -44,7 +46,9 @@ pub enum Again {
 <label for="password">{{ t.password }}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>
 <button name="action" value="sign-in">{{ t.sign_in }}</button>
+{%- if client.is_some() %}
 <button name="action" value="cancel" formnovalidate>{{ t.cancel }}</button>
+{%- endif %}
 </form>
 </main>
 </body>
@@ -54,7 +58,7 @@ pub enum Again {
 struct LoginPage<'a> {
     lang: &'static str,
     t: &'static text::Login,
-    client: &'a str,
+    client: Option<&'a str>,
     message: Option<&'static str>,
     request: &'a str,
     name: &'a str,
@@ -64,10 +68,10 @@ struct LoginPage<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Login<'a> {
     pub language: Language,
-    /// The client's name.
-    pub client: &'a str,
-    /// Where the browser will be sent after the form: the policy must allow it.
-    pub redirect_uri: &'a str,
+    /// The name of the client that asks for it, if one does.
+    pub client: Option<&'a str>,
+    /// Where the browser will be sent after the form, if elsewhere: the policy must allow it.
+    pub redirect_uri: Option<&'a str>,
     /// The token that names the authorization request.
     pub request: &'a str,
     /// What was typed before.
@@ -87,7 +91,7 @@ pub fn login(login: &Login<'_>) -> Response {
     };
     let page =
         LoginPage { lang: texts.lang, t, client: login.client, message, request: login.request, name: login.name };
-    show(status, &page, Some(login.redirect_uri))
+    show(status, &page, login.redirect_uri)
 }
 
 #[cfg(test)]
@@ -97,7 +101,7 @@ mod tests {
     #[test]
     fn what_a_stranger_sends_is_escaped() {
         let t = &Language::French.texts().login;
-        let page = LoginPage { lang: "fr", t, client: "<b>", message: None, request: "\"x", name: "'><script>" };
+        let page = LoginPage { lang: "fr", t, client: Some("<b>"), message: None, request: "\"x", name: "'><script>" };
         let html = page.render().unwrap();
         assert!(!html.contains("<b>") && !html.contains("<script>") && !html.contains("\"\"x"));
     }

@@ -1,7 +1,10 @@
 //! The pages people see, one per file: plain HTML forms without script. Their words are in [`super::text`].
 
+mod consent;
+mod continue_as;
 mod headers;
 mod login;
+mod manage;
 mod problem;
 
 use axum::Router;
@@ -11,7 +14,11 @@ use axum::routing::get;
 
 use super::OauthState;
 
+pub use consent::{ConsentForm, Item, consent};
+pub use continue_as::{ContinueAs, continue_as};
+pub use headers::framed_by;
 pub use login::{Again, Login, login};
+pub use manage::{Access, Manage, Use, manage};
 pub use problem::{Problem, problem};
 
 /// What the pages need beside themselves.

@@ -1,6 +1,6 @@
 //! The pages in English.
 
-use super::{Login, Problem, Texts};
+use super::{Consent, Continue, Login, Manage, Problem, Scopes, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "en",
@@ -14,6 +14,60 @@ pub const TEXTS: Texts = Texts {
         wrong: "The user name or the password is not right.",
         too_many: "Too many attempts. Wait a little, then try again.",
         busy: "Many people are signing in at this moment. Try again.",
+    },
+    go_on: Continue {
+        title: "Is this you?",
+        signed_in_as: "This browser is signed in as",
+        wants: "wants to work for the person who started it.",
+        launched_by: "It was started from",
+        go_on: "Continue as",
+        other: "I am another person",
+        cancel: "Cancel",
+    },
+    consent: Consent {
+        title: "Allow access?",
+        signed_in_as: "You are signed in as",
+        returns_to: "Your answer goes to",
+        wants: "asks for your permission to:",
+        hint: "Untick what you do not want to allow. You can take your answer back later.",
+        told: "It will also be told:",
+        allow: "Allow",
+        refuse: "Refuse",
+    },
+    scopes: Scopes {
+        identity: "Recognise you when you come back",
+        fhir_user: "See your own record as a user",
+        profile: "See your name and user name",
+        while_signed_in: "Keep access while you are signed in",
+        later: "Keep access when you are not using it",
+        launch: "What it was started with",
+        launch_patient: "Which patient it is about",
+        launch_encounter: "Which visit it is about",
+        launch_other: "What else it is about",
+        contexts: "Start and end apps for a patient",
+        see: "see",
+        add: "add",
+        change: "change",
+        delete: "delete",
+        and: "and",
+        everything: "all health data",
+        records_of_type: "records of type",
+        of_the_patient: "of the patient",
+        of_every_patient: "of every patient you may see here",
+        of_the_client: "that it may see by itself",
+        only_where: "only where",
+        is_french: false,
+    },
+    manage: Manage {
+        title: "What apps may do for you",
+        signed_in_as: "You are signed in as",
+        none: "No app may do anything for you at this moment.",
+        may: "It may:",
+        declined: "You did not allow it to:",
+        unused: "It is not being used at this moment.",
+        since: "In use since",
+        launched_from: "started from",
+        end: "End access",
     },
     problem: Problem {
         title: "This cannot be done",

@@ -1,6 +1,6 @@
 //! The pages in French.
 
-use super::{Login, Problem, Texts};
+use super::{Consent, Continue, Login, Manage, Problem, Scopes, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "fr",
@@ -14,6 +14,60 @@ pub const TEXTS: Texts = Texts {
         wrong: "Le nom d’utilisateur ou le mot de passe est incorrect.",
         too_many: "Trop de tentatives. Attendez un peu, puis réessayez.",
         busy: "Beaucoup de personnes se connectent en ce moment. Réessayez.",
+    },
+    go_on: Continue {
+        title: "Est-ce bien vous ?",
+        signed_in_as: "Ce navigateur est connecté au nom de",
+        wants: "veut travailler pour la personne qui l’a lancée.",
+        launched_by: "Elle a été lancée depuis",
+        go_on: "Continuer comme",
+        other: "Je suis une autre personne",
+        cancel: "Annuler",
+    },
+    consent: Consent {
+        title: "Autoriser l’accès ?",
+        signed_in_as: "Vous êtes connecté au nom de",
+        returns_to: "Votre réponse sera envoyée à",
+        wants: "vous demande la permission de :",
+        hint: "Décochez ce que vous ne voulez pas autoriser. Vous pourrez revenir sur votre réponse plus tard.",
+        told: "Elle saura aussi :",
+        allow: "Autoriser",
+        refuse: "Refuser",
+    },
+    scopes: Scopes {
+        identity: "Vous reconnaître à votre retour",
+        fhir_user: "Consulter votre propre fiche d’utilisateur",
+        profile: "Consulter votre nom et votre nom d’utilisateur",
+        while_signed_in: "Garder l’accès pendant que vous êtes connecté",
+        later: "Garder l’accès quand vous ne l’utilisez pas",
+        launch: "Avec quoi elle a été lancée",
+        launch_patient: "De quel patient il s’agit",
+        launch_encounter: "De quelle consultation il s’agit",
+        launch_other: "De quoi d’autre il s’agit",
+        contexts: "Lancer et fermer des applications pour un patient",
+        see: "consulter",
+        add: "ajouter",
+        change: "modifier",
+        delete: "supprimer",
+        and: "et",
+        everything: "toutes les données de santé",
+        records_of_type: "les fiches de type",
+        of_the_patient: "du patient",
+        of_every_patient: "de tous les patients que vous pouvez consulter ici",
+        of_the_client: "qu’elle peut consulter par elle-même",
+        only_where: "seulement si",
+        is_french: true,
+    },
+    manage: Manage {
+        title: "Ce que les applications peuvent faire pour vous",
+        signed_in_as: "Vous êtes connecté au nom de",
+        none: "Aucune application ne peut agir pour vous en ce moment.",
+        may: "Elle peut :",
+        declined: "Vous ne l’avez pas autorisée à :",
+        unused: "Elle n’est pas utilisée en ce moment.",
+        since: "Utilisée depuis",
+        launched_from: "lancée depuis",
+        end: "Mettre fin à l’accès",
     },
     problem: Problem {
         title: "Impossible de continuer",

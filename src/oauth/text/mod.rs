@@ -2,14 +2,22 @@
 
 mod en;
 mod fr;
+mod kind;
+mod scope;
 
 use super::visitor::Language;
+
+pub use scope::Scopes;
 
 /// Everything, in one language.
 pub struct Texts {
     /// The language's tag (BCP 47).
     pub lang: &'static str,
     pub login: Login,
+    pub go_on: Continue,
+    pub consent: Consent,
+    pub scopes: Scopes,
+    pub manage: Manage,
     pub problem: Problem,
 }
 
@@ -24,6 +32,42 @@ pub struct Login {
     pub wrong: &'static str,
     pub too_many: &'static str,
     pub busy: &'static str,
+}
+
+/// "Continue as …?"
+pub struct Continue {
+    pub title: &'static str,
+    pub signed_in_as: &'static str,
+    pub wants: &'static str,
+    pub launched_by: &'static str,
+    pub go_on: &'static str,
+    pub other: &'static str,
+    pub cancel: &'static str,
+}
+
+/// The consent.
+pub struct Consent {
+    pub title: &'static str,
+    pub signed_in_as: &'static str,
+    pub returns_to: &'static str,
+    pub wants: &'static str,
+    pub hint: &'static str,
+    pub told: &'static str,
+    pub allow: &'static str,
+    pub refuse: &'static str,
+}
+
+/// The page of granted access.
+pub struct Manage {
+    pub title: &'static str,
+    pub signed_in_as: &'static str,
+    pub none: &'static str,
+    pub may: &'static str,
+    pub declined: &'static str,
+    pub unused: &'static str,
+    pub since: &'static str,
+    pub launched_from: &'static str,
+    pub end: &'static str,
 }
 
 /// The page that ends an authorization.

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::super::OauthState;
@@ -57,11 +58,12 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
     if client.role == Role::App || client.auth_method != AuthMethod::PrivateKeyJwt {
         return Err(Refused::Client.into());
     }
-    let scope = grantable(form.required("scope")?, &client)?;
+    let asked = form.required("scope")?;
+    let scope = grantable(asked, &client)?;
     let now = state.now();
     let lifetime = state.engine.config.oauth.service_token_ttl.min(LONGEST_LIFE);
     let grant = LiveGrant {
-        grant_id: insert_grant(state, &client, &scope, now + lifetime, request_id(headers)).await?,
+        grant_id: insert_grant(state, &client, (asked, &scope), now + lifetime, request_id(headers)).await?,
         client_id: client.client_id,
         client_role: client.role,
         tenant: client.tenant,
@@ -70,6 +72,7 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
         user_name: None,
         fhir_user: None,
         launch: None,
+        picked: None,
     };
     AccessToken { scope: grant.scope.clone(), grant: &grant, context: None, now, lifetime }.issue(state).await
 }
@@ -77,7 +80,7 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
 async fn insert_grant(
     state: &OauthState,
     client: &Client,
-    scope: &str,
+    (asked, scope): (&str, &str),
     expires_at: time::OffsetDateTime,
     request_id: Option<&str>,
 ) -> Result<Uuid, Failure> {
@@ -93,6 +96,9 @@ async fn insert_grant(
         auth_time: None,
         nonce: None,
         expires_at,
+        picked: None,
+        asked,
+        withheld: &json!({}),
     };
     let entry = Entry {
         action: "token",

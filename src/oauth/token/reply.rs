@@ -5,7 +5,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::super::error::Failure;
-use super::super::{OauthState, launch_values};
+use super::super::{OauthState, granted_values};
 use crate::id::new_uuid;
 use crate::smart::launch::LaunchValues;
 use crate::store::context::ContextRow;
@@ -64,7 +64,7 @@ impl AccessToken<'_> {
             scope: claims.scope,
             refresh_token: None,
             id_token: None,
-            context: self.context.map(launch_values).unwrap_or_default(),
+            context: granted_values(self.grant, self.context),
         })
     }
 }

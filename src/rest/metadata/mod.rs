@@ -156,6 +156,7 @@ fn security(public: &str) -> Value {
             endpoint("token", "/token"),
             endpoint("introspect", "/introspect"),
             endpoint("revoke", "/revoke"),
+            endpoint("manage", "/manage"),
         ],
     });
     let service = json!({

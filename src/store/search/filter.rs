@@ -8,7 +8,7 @@ use super::{
     Reach,
     link::{push_chain, push_compartment, push_has, push_list},
     lookup::{Table, push_lookup, push_lookups, push_reference, push_updated, uuid},
-    statement::Statement,
+    statement::{Statement, push_tenants},
 };
 use crate::fhir::search::{Filter, Lookup};
 
@@ -24,7 +24,7 @@ pub struct Place<'a> {
 
 impl Place<'_> {
     /// `a.tenant = …`: of the same tenant as the resource.
-    pub fn push_tenant(&self, sql: &mut Statement, a: &str) {
+    fn push_tenant(&self, sql: &mut Statement, a: &str) {
         sql.push(a).push(".tenant = ");
         match self.tenant {
             Some(tenant) => sql.bind(tenant),
@@ -36,6 +36,35 @@ impl Place<'_> {
     pub fn push_key(&self, sql: &mut Statement, a: &str) {
         self.push_tenant(sql, a);
         sql.push(" and ").push(a).push(".key = ").push(self.r).push(".key");
+    }
+
+    /// `r.key in (`: one of those that follow as [`Place::push_keys`], up to the closing bracket. Nothing in there names
+    /// `r`: only then can the planner begin with it.
+    pub fn push_among(&self, sql: &mut Statement) {
+        match self.tenant {
+            Some(_) => sql.push(self.r).push(".key in ("),
+            None => sql.push("(").push(self.r).push(".tenant, ").push(self.r).push(".key) in ("),
+        };
+    }
+
+    /// `select a.key from `, to be followed by the table `a`.
+    pub fn push_keys(&self, sql: &mut Statement, a: &str) {
+        sql.push("select ");
+        if self.tenant.is_none() {
+            sql.push(a).push(".tenant, ");
+        }
+        sql.push(a).push(".key from ");
+    }
+
+    /// The condition that `a`, of [`Place::push_keys`], is of a tenant in question.
+    pub fn push_within(&self, sql: &mut Statement, a: &str) {
+        match self.tenant {
+            Some(tenant) => sql.push(a).push(".tenant = ").bind(tenant),
+            None => {
+                push_tenants(sql, self.reach, a);
+                sql
+            }
+        };
     }
 }
 
@@ -145,12 +174,13 @@ fn push_any(sql: &mut Statement, place: Place<'_>, lookups: &[Lookup]) {
             sql.push(")");
         }
         several => {
-            sql.push(place.r).push(".key in (");
+            place.push_among(sql);
             for (index, (table, lookups)) in several.iter().enumerate() {
                 let s = sql.alias("s");
-                sql.push(if index == 0 { "select " } else { " union all select " });
-                sql.push(&s).push(".key from ").push(table.name()).push(" ").push(&s).push(" where ");
-                place.push_tenant(sql, &s);
+                sql.push(if index == 0 { "" } else { " union all " });
+                place.push_keys(sql, &s);
+                sql.push(table.name()).push(" ").push(&s).push(" where ");
+                place.push_within(sql, &s);
                 sql.push(" and ");
                 push_lookups(sql, *table, &s, lookups);
             }

@@ -16,17 +16,18 @@ pub fn push_chain(sql: &mut Statement, place: Place<'_>, chain: &Chain) {
         sql.push("false");
         return;
     }
-    sql.push(place.r).push(".key in (");
+    place.push_among(sql);
     for (index, target) in targets.into_iter().enumerate() {
         let (f, t) = (sql.alias("f"), sql.alias("t"));
         let types = [target.type_name.clone()];
         let inner = Place { reach, r: &t, tenant: None, types: &types };
-        sql.push(if index == 0 { "select " } else { " union all select " });
-        sql.push(&f).push(".key from resource ").push(&t);
+        sql.push(if index == 0 { "" } else { " union all " });
+        place.push_keys(sql, &f);
+        sql.push("resource ").push(&t);
         let rest = push_joins(sql, inner, &target.filters);
         sql.push(" join search_reference ").push(&f).push(" on ").push(&f).push(".target_id = ").push(&t).push(".id");
         sql.push(" and ").push(&f).push(".target_type = ").bind(target.type_name.clone()).push(" and ");
-        place.push_tenant(sql, &f);
+        place.push_within(sql, &f);
         sql.push(" and ");
         push_parameter(sql, &f, chain.parameter);
         sql.push(" where ");
@@ -107,15 +108,19 @@ pub fn push_compartment(sql: &mut Statement, place: Place<'_>, compartment: &Com
     parameters.sort_unstable();
     parameters.dedup();
     let f = sql.alias("f");
-    sql.push(place.r).push(".key in (select ").push(&f).push(".key from search_reference ").push(&f).push(" where ");
-    place.push_tenant(sql, &f);
+    place.push_among(sql);
+    place.push_keys(sql, &f);
+    sql.push("search_reference ").push(&f).push(" where ");
+    place.push_within(sql, &f);
     sql.push(" and ").push(&f).push(".parameter = any(").bind(parameters).push(") and ");
     sql.push(&f).push(".target_type = ").bind(compartment.type_name.clone()).push(" and ");
     sql.push(&f).push(".target_id = ").bind(compartment.id.clone());
     if is_itself {
         let t = sql.alias("t");
-        sql.push(" union all select ").push(&t).push(".key from resource ").push(&t).push(" where ");
-        place.push_tenant(sql, &t);
+        sql.push(" union all ");
+        place.push_keys(sql, &t);
+        sql.push("resource ").push(&t).push(" where ");
+        place.push_within(sql, &t);
         sql.push(" and ").push(&t).push(".type = ").bind(compartment.type_name.clone());
         sql.push(" and ").push(&t).push(".id = ").bind(compartment.id.clone());
     }

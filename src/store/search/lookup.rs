@@ -32,7 +32,7 @@ impl Table {
             | Lookup::Below { .. }
             | Lookup::Above { .. }
             | Lookup::Present(Part::String(_)) => Self::String,
-            Lookup::Time { .. } | Lookup::Present(Part::Time(_)) => Self::Time,
+            Lookup::Time { .. } | Lookup::Span { .. } | Lookup::Present(Part::Time(_)) => Self::Time,
             Lookup::Quantity { .. } | Lookup::Present(Part::Quantity(_)) => Self::Quantity,
             Lookup::References { .. } | Lookup::Present(Part::Reference(_)) => Self::Reference,
         }
@@ -56,22 +56,24 @@ pub fn push_lookups(sql: &mut Statement, table: Table, s: &str, lookups: &[&Look
             Lookup::Present(Part::Token(digest)) => vec![uuid(*digest)],
             _ => Vec::new(),
         });
-        let digests: Vec<Uuid> = digests.collect();
-        match digests.as_slice() {
-            [one] => sql.push(s).push(".digest = ").bind(*one),
-            _ => sql.push(s).push(".digest = any(").bind(digests).push(")"),
-        };
+        push_digests(sql, s, digests.collect());
         return;
     }
     push_either(sql, lookups, |sql, lookup| push_lookup(sql, s, lookup));
 }
 
-/// The condition of one lookup on a row of its table (tokens aside).
+fn push_digests(sql: &mut Statement, s: &str, digests: Vec<Uuid>) {
+    match digests.as_slice() {
+        // The planner knows how often one is there.
+        [one] => sql.push(s).push(".digest = ").bind(*one),
+        _ => sql.push(s).push(".digest = any(").bind(digests).push(")"),
+    };
+}
+
+/// The condition of one lookup on a row of its table.
 pub fn push_lookup(sql: &mut Statement, s: &str, lookup: &Lookup) {
     match lookup {
-        Lookup::Tokens(digests) => {
-            sql.push(s).push(".digest = any(").bind(digests.iter().copied().map(uuid).collect::<Vec<_>>()).push(")");
-        }
+        Lookup::Tokens(digests) => push_digests(sql, s, digests.iter().copied().map(uuid).collect()),
         Lookup::Begins { parameter, folded } => {
             push_parameter(sql, s, *parameter);
             push_prefix(sql, s, folded);
@@ -106,6 +108,16 @@ pub fn push_lookup(sql: &mut Statement, s: &str, lookup: &Lookup) {
             push_comparison(sql, s, comparison, |sql, value| {
                 sql.bind(*value);
             });
+        }
+        Lookup::Span { parameter, comparisons } => {
+            push_parameter(sql, s, *parameter);
+            push_between(sql, s, comparisons);
+            for comparison in comparisons {
+                sql.push(" and ");
+                push_comparison(sql, s, comparison, |sql, value| {
+                    sql.bind(*value);
+                });
+            }
         }
         Lookup::Quantity { parameter, comparison, unit } => {
             push_parameter(sql, s, *parameter);
@@ -256,6 +268,21 @@ fn push_comparison<T: PartialEq>(
         }
     }
     sql.push(")");
+}
+
+/// What lasts longer than twice this, in microseconds, stands in an index of its own (`search_time_long`): 16 days.
+const LONG: i64 = 1_382_400_000_000;
+
+/// Between both ends of what is asked, if it has both: implied by the comparisons, and what the index can look for. A
+/// value that lasts long is found by its end, for it may begin long before.
+fn push_between(sql: &mut Statement, s: &str, comparisons: &[Comparison<i64>]) {
+    let from = comparisons.iter().filter(|one| matches!(one.prefix, Prefix::Gt | Prefix::Ge | Prefix::Sa));
+    let to = comparisons.iter().filter(|one| matches!(one.prefix, Prefix::Lt | Prefix::Le | Prefix::Eb));
+    let (Some(from), Some(to)) = (from.map(|one| one.low).max(), to.map(|one| one.high).min()) else { return };
+    sql.push(" and (").push(s).push(".low >= ").bind(from.saturating_sub(2 * LONG + 2));
+    sql.push(" and ").push(s).push(".low <= ").bind(to);
+    // As it stands in the definition of the index.
+    sql.push(&format!(" or {s}.high / 2 - {s}.low / 2 > {LONG} and {s}.high >= ")).bind(from).push(")");
 }
 
 /// `_lastUpdated`: a point in time, kept to the microsecond, told to the millisecond.

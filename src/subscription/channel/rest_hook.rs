@@ -68,7 +68,11 @@ mod tests {
     use super::*;
 
     fn text_of(body: &'static str) -> Option<String> {
-        outcome_text(&Answer { status: reqwest::StatusCode::UNPROCESSABLE_ENTITY, body: body.into() })
+        outcome_text(&Answer {
+            status: reqwest::StatusCode::UNPROCESSABLE_ENTITY,
+            headers: HeaderMap::new(),
+            body: body.into(),
+        })
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! | asking and timing | `measure` |
 //! | what is printed | `table` |
 
+#[expect(dead_code, reason = "the benchmark signs with one kind of key only")]
 #[path = "../../it/support/key.rs"]
 #[expect(clippy::expect_used, reason = "a file of the tests")]
 mod key;

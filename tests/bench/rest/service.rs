@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use reqwest::{Client, Method};
 use sofa::clock::{Clock, SystemClock};
-use sofa::store::client::{AuthMethod, Client as Registered, Role};
+use sofa::store::client::{Client as Registered, Role};
 use sofa::store::{self, client};
 
 use super::key::Key;
@@ -42,19 +42,10 @@ impl Service {
         let key = Key::es384("bench");
         let client_id = format!("bench-{}", sofa::id::new_uuid());
         let registered = Registered {
-            client_id: client_id.clone(),
             name: "The benchmark".to_owned(),
-            role: Role::Service,
-            tenant: 0,
-            auth_method: AuthMethod::PrivateKeyJwt,
-            secret_digest: None,
             jwks: Some(key.jwks.clone()),
-            jwks_uri: None,
-            redirect_uris: Vec::new(),
-            loopback_redirects: false,
             scope: SCOPE.to_owned(),
-            origins: Vec::new(),
-            enabled: true,
+            ..Registered::new(client_id.clone(), Role::Service)
         };
         let mut tx = store::begin(&stage.owner).await?;
         client::insert(&mut tx, &registered, SystemClock.now()).await?;

@@ -137,7 +137,7 @@ impl World {
         self.launches.insert(side, launch.id.clone());
         self.secrets.push((side, launch.id.clone()));
         let user = format!("user-{}", side.name());
-        self.server.user(&user, 0).await;
+        self.server.user(&user, if side == Side::Foreign { 8 } else { 7 }).await;
         let app = self.server.app(&format!("app-{}", side.marker())).await;
         let app = app.launch_with(&launch.id, &user, WIDEST).await.unwrap_or_else(|refused| panic!("{refused:?}"));
         self.age(&app.session, side).await;

@@ -2,10 +2,16 @@
 
 mod assertion;
 mod authorize;
+mod client_keys;
+mod consent;
+mod continue_as;
 mod discovery;
+mod frames;
 mod keys;
 mod login;
+mod manage;
 mod perimeter;
+mod probes;
 mod refresh;
 mod token;
 
@@ -23,7 +29,7 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use sofa::clock::{Clock, ManualClock};
-use sofa::config::Config;
+use sofa::config::{Config, ConsentPolicy};
 use sofa::id::{new_uuid, random_token, token_digest};
 use sofa::interaction::Engine;
 use sofa::oauth::{OauthState, router};
@@ -132,6 +138,7 @@ impl Answer {
     #[track_caller]
     pub fn back_error(&self) -> String {
         let back = self.back();
+        assert_eq!(back.get("iss").map(String::as_str), Some(ISSUER), "{back:?}");
         assert!(!back.contains_key("code"), "{back:?}");
         assert_eq!(back.get("state").map(String::as_str), Some("st&te"), "{back:?}");
         back["error"].clone()
@@ -141,7 +148,8 @@ impl Answer {
     #[track_caller]
     pub fn code(&self) -> String {
         let back = self.back();
-        assert_eq!((back["state"].as_str(), back["keep"].as_str()), ("st&te", "1"), "{back:?}");
+        let fixed = ["state", "keep", "iss"].map(|name| back[name].as_str());
+        assert_eq!(fixed, ["st&te", "1", ISSUER], "{back:?}");
         back["code"].clone()
     }
 }
@@ -163,7 +171,7 @@ impl Oauth {
         let keys = KeySet::open(engine.pool.clone(), sealer(), clock.clone(), ISSUER.to_owned()).await.unwrap();
         let keys = keys.with_access_tokens(engine.config.oauth.access_token_algorithm).await.unwrap();
         let keys = Arc::new(keys);
-        let state = OauthState::new(engine.clone(), keys.clone());
+        let state = OauthState::new(engine.clone(), keys.clone()).unwrap();
         let router = router(state.clone());
         let this = Self { db, clock, engine, keys, state, router };
         this.seed().await;
@@ -308,6 +316,7 @@ pub fn client(client_id: &str, role: Role, auth_method: AuthMethod) -> Client {
         redirect_uris: if role == Role::Service { Vec::new() } else { vec![REDIRECT.into()] },
         scope: EVERYTHING.into(),
         origins: vec!["https://app.example".into()],
+        consent: ConsentPolicy::Never,
         ..Client::new(client_id, role)
     }
 }
@@ -384,6 +393,8 @@ pub struct Browser {
     pub language: &'static str,
     /// The network address it sends from; empty is one the server does not know.
     pub address: &'static str,
+    /// What it says of where a request comes from.
+    pub headers: &'static [(&'static str, &'static str)],
 }
 
 impl Browser {
@@ -392,6 +403,9 @@ impl Browser {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         parts.headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
         parts.headers.insert(header::ACCEPT_LANGUAGE, self.language.parse().unwrap());
+        for (name, value) in self.headers {
+            parts.headers.insert(*name, value.parse().unwrap());
+        }
         if let Ok(address) = self.address.parse() {
             parts.extensions.insert(Peer(address));
         }
@@ -406,6 +420,10 @@ impl Browser {
     pub async fn authorize(&mut self, server: &Oauth, request: &[(&str, &str)]) -> Answer {
         let uri = format!("/authorize?{}", encode(request));
         self.send(server, Request::get(uri).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn get(&mut self, server: &Oauth, path: &str) -> Answer {
+        self.send(server, Request::get(path).body(Body::empty()).unwrap()).await
     }
 
     pub async fn post(&mut self, server: &Oauth, path: &str, fields: &[(&str, &str)]) -> Answer {

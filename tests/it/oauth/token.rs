@@ -293,7 +293,7 @@ async fn what_is_no_live_access_token_is_inactive_and_strangers_are_told_nothing
 }
 
 #[tokio::test]
-async fn a_bearer_token_tells_of_its_own_grant_and_only_a_services_of_others() {
+async fn a_bearer_token_tells_of_its_own_grant_and_a_resource_servers_of_others() {
     let server = Oauth::start().await;
     let (one, other) = (server.tokens(FULL).await, server.tokens("launch openid patient/*.rs").await);
     let ask = async |token: &Value, bearer: &str| {
@@ -307,10 +307,14 @@ async fn a_bearer_token_tells_of_its_own_grant_and_only_a_services_of_others() {
     assert_eq!(ask(&other, access_of(&one)).await, json!({"active": false}), "another launch's");
     let own = ask(&other, access_of(&other)).await;
     assert_eq!((&own["active"], own.get("username")), (&json!(true), None), "without profile no name");
-    let service = server.system_token("service").await;
-    assert_eq!(ask(&one, &service).await["active"], json!(true));
-    let poc = server.system_token("poc").await;
-    assert_eq!(ask(&one, &poc).await, json!({"active": false}));
+    for client in ["service", "poc"] {
+        let bearer = server.system_token(client).await;
+        assert_eq!(ask(&one, &bearer).await, json!({"active": false}), "{client}");
+    }
+    let resource_server =
+        Client { may_introspect: true, ..client("records", Role::Service, AuthMethod::PrivateKeyJwt) };
+    server.write(async |tx, now| store::client::insert(tx, &resource_server, now).await).await;
+    assert_eq!(ask(&one, &server.system_token("records").await).await["active"], json!(true));
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ const THROW_AWAY: &[&str] = &[
     "max_connections=400",
 ];
 
+/// How long a test waits for a connection: long enough for a machine that does much else.
+pub const PATIENCE_FOR_A_CONNECTION: Duration = Duration::from_secs(60);
+
 /// The key of the advisory lock under which the template is made.
 const TEMPLATE_LOCK: i64 = 0x736f_6661;
 
@@ -65,7 +68,7 @@ pub async fn db() -> TestDb {
 fn limits() -> store::PoolLimits {
     store::PoolLimits {
         max_connections: 3,
-        acquire_timeout: Duration::from_secs(10),
+        acquire_timeout: PATIENCE_FOR_A_CONNECTION,
         statement_timeout: Duration::from_secs(30),
     }
 }

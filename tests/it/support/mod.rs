@@ -8,6 +8,7 @@ pub mod db;
 pub mod engine;
 pub mod form;
 pub mod key;
+pub mod key_server;
 pub mod planted;
 pub mod poc;
 pub mod process;

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use sofa::clock::{SharedClock, SystemClock};
+use sofa::config::ConsentPolicy;
 use sofa::store::client::{AuthMethod, Client, Role};
 use sofa::store::user::User;
 use sofa::store::{self, client, user};
@@ -85,14 +86,19 @@ impl World {
 
     /// A backend service with its token: it writes the jurisdiction's shared data.
     pub async fn service(&self, client_id: &str) -> Session {
+        self.service_with(client_id, "system/*.cruds").await
+    }
+
+    /// The same with this scope.
+    pub async fn service_with(&self, client_id: &str, scope: &str) -> Session {
         let key = Key::es384("service-key");
         let client = Client {
             jwks: Some(key.jwks.clone()),
-            scope: "system/*.cruds".to_owned(),
+            scope: scope.to_owned(),
             ..unregistered(client_id, Role::Service, 0, AuthMethod::PrivateKeyJwt)
         };
         self.register(&client).await;
-        let answer = self.client_credentials(client_id, &key, "system/*.cruds").await.expect(200);
+        let answer = self.client_credentials(client_id, &key, scope).await.expect(200);
         self.stranger().with_token(answer.json()["access_token"].as_str())
     }
 
@@ -146,9 +152,10 @@ impl World {
     }
 }
 
-/// A client with nothing in it yet.
+/// A client with nothing in it yet, about which nobody is asked.
 pub fn unregistered(client_id: &str, role: Role, tenant: i64, auth_method: AuthMethod) -> Client {
-    Client { name: format!("The {client_id}"), tenant, auth_method, ..Client::new(client_id, role) }
+    let consent = ConsentPolicy::Never;
+    Client { name: format!("The {client_id}"), tenant, auth_method, consent, ..Client::new(client_id, role) }
 }
 
 /// The hash of [`PASSWORD`], cheap and made once: these tests are not about its cost.

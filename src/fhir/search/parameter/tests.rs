@@ -34,6 +34,25 @@ fn only_what_can_find_something_is_kept() {
 }
 
 #[test]
+fn a_path_of_elements_that_do_not_repeat_finds_one_value() {
+    let parameters = r4();
+    for (type_name, code, is_single) in [
+        ("Patient", "birthdate", true),
+        ("Observation", "date", true),
+        ("Encounter", "date", true),
+        ("RiskAssessment", "date", true),
+        ("Patient", "name", false),
+        ("CarePlan", "activity-date", false),
+        ("Patient", "death-date", true),
+        ("Patient", "deceased", false),
+        ("Basic", "_tag", false),
+        ("Basic", "_id", false),
+    ] {
+        assert_eq!(parameters.find(type_name, code).unwrap().is_single(), is_single, "{type_name} {code}");
+    }
+}
+
+#[test]
 fn compartments_name_known_parameters() {
     let parameters = r4();
     for ((compartment, type_name), codes) in compartments() {

@@ -13,6 +13,7 @@
 //! | [`split`] | separators and escapes |
 //! | [`compare`], [`number`], [`token`], [`reference`], [`lookup`] | one value, by the parameter's kind |
 //! | [`filter`], [`chain`] | one parameter that selects resources |
+//! | [`span`] | several of one date |
 //! | [`result`] | the parameters that say what is answered: `_sort`, `_include`, `_count`, … |
 
 mod chain;
@@ -23,6 +24,7 @@ mod number;
 mod reference;
 mod refusal;
 mod result;
+mod span;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -63,7 +65,7 @@ pub enum Handling {
 }
 
 /// Parameters of the protocol, which select nothing and say nothing of the search.
-const OF_THE_PROTOCOL: [&str; 4] = ["_format", "_pretty", "_page", "_method"];
+pub const OF_THE_PROTOCOL: [&str; 4] = ["_format", "_pretty", "_page", "_method"];
 
 /// What one search may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,7 +286,11 @@ impl<'r> Reading<'r> {
         self.settle();
         match Outcome::of(self.errors) {
             Some(outcome) => Err(outcome),
-            None => Ok(self.query),
+            None => {
+                let filters = std::mem::take(&mut self.query.filters);
+                self.query.filters = span::joined(filters, self.request.parameters);
+                Ok(self.query)
+            }
         }
     }
 }

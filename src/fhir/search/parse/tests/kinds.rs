@@ -120,6 +120,28 @@ fn every_prefix_of_a_date_is_understood() {
 }
 
 #[test]
+fn what_is_asked_of_the_one_date_of_a_resource_is_asked_at_once() {
+    let found = filters("Observation", "date=ge2020&code=a&date=lt2021&date=ne2020-02");
+    let [Filter::Any(span), Filter::Any(code)] = found.as_slice() else { panic!("{found:?}") };
+    assert!(matches!(code.as_slice(), [Lookup::Tokens(_)]));
+    let [Lookup::Span { parameter, comparisons }] = span.as_slice() else { panic!("{span:?}") };
+    assert_eq!(*parameter, id("Observation", "date"));
+    let prefixes: Vec<_> = comparisons.iter().map(|one| one.prefix).collect();
+    assert_eq!(prefixes, [Prefix::Ge, Prefix::Lt, Prefix::Ne]);
+    // Other parameters, alternatives, and what a resource may have several of.
+    for (type_name, query) in [
+        ("Observation", "date=ge2020,le2010&date=lt2021"),
+        ("Observation", "date=ge2020&_lastUpdated=lt2021"),
+        ("DiagnosticReport", "date=ge2020&issued=lt2021"),
+        ("Communication", "sent=ge2020&received=lt2021"),
+        ("CarePlan", "activity-date=ge2020&activity-date=lt2021"),
+    ] {
+        let found = filters(type_name, query);
+        assert_eq!(found.len(), 2, "{type_name} {query}: {found:?}");
+    }
+}
+
+#[test]
 fn every_prefix_of_a_number_and_of_a_quantity_is_understood() {
     for (text, prefix) in PREFIXES {
         for (type_name, code) in [("RiskAssessment", "probability"), ("Observation", "value-quantity")] {

@@ -1,0 +1,337 @@
+//! From a good authorization request to its code: the pages in between, and what each waits for.
+//!
+//! | page | shown when | file |
+//! |---|---|---|
+//! | sign-in | nobody suitable is signed in | [`super::login`] |
+//! | "continue as …?" | the launch is nobody's yet, and the person did not sign in for it just now | [`super::continue_as`] |
+//! | consent | the client's policy, or the app, asks for it | [`super::consent`] |
+//!
+//! The page of granted access ([`super::manage`]) has a form of the same kind, and a sign-in of its own.
+//!
+//! A row of `login_request` is the only state: which page, who has signed in, what was said so far. A form works when its
+//! token, the browser's cookie, the page and, once somebody has signed in, the session cookie all fit that row; it moves
+//! the row on, or uses it up together with making the code, so of two posts of one form only one does anything. Tokens of
+//! forms are in bodies only, never in an address.
+
+use axum::http::HeaderValue;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::Duration;
+
+use super::approval::{self, Approval, Judged, SignedIn};
+use super::authorize::{self, AuthorizationRequest, Recipient, Refusal, find_client};
+use super::consent::{self, Agreement};
+use super::form::Parameters;
+use super::page::{self, Problem};
+use super::visitor::Visitor;
+use super::{OauthState, continue_as, cookie};
+use crate::id::{random_token, token_digest};
+use crate::smart::client::redirect_is_registered;
+use crate::store;
+use crate::store::flow::{Form, Stage, Step, Waiting};
+
+/// How long a form waits for its person, over all its pages.
+const FORM_LIFE: Duration = Duration::minutes(10);
+
+/// What a person signs in for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// To let an app in.
+    Authorize(AuthorizationRequest),
+    /// To see what apps may do.
+    Manage,
+}
+
+/// What the person has said so far.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Progress {
+    /// That it is they who sit there, by signing in for this request or by saying so.
+    pub present: bool,
+    /// The scopes that the consent page listed.
+    pub shown: Option<String>,
+}
+
+/// Whether pages may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum May {
+    Ask,
+    /// `prompt=none`
+    OnlyAnswer,
+}
+
+/// An authorization request whose user is known.
+pub struct Flow {
+    /// The token of its form and the page it stands on, once there is a form.
+    form: Option<(String, Step)>,
+    pub request: AuthorizationRequest,
+    pub recipient: Recipient,
+    pub signed_in: SignedIn,
+    pub progress: Progress,
+    /// What the person answered on the consent page, just now.
+    pub agreement: Option<Agreement>,
+}
+
+impl Flow {
+    /// A request that finds its user signed in already.
+    pub fn begin(request: AuthorizationRequest, recipient: Recipient, signed_in: SignedIn) -> Self {
+        Self { form: None, request, recipient, signed_in, progress: Progress::default(), agreement: None }
+    }
+
+    /// A request whose user has signed in for it, with the form that asked for it.
+    pub fn signed_in(token: String, request: AuthorizationRequest, recipient: Recipient, signed_in: SignedIn) -> Self {
+        let form = Some((token, AFTER_SIGN_IN));
+        Self {
+            form,
+            progress: Progress { present: true, ..Progress::default() },
+            ..Self::begin(request, recipient, signed_in)
+        }
+    }
+}
+
+/// Where a form stands between the sign-in and its next page.
+pub const AFTER_SIGN_IN: Step = Step::Continue;
+
+/// The progress of a form whose person has said nothing.
+pub fn nothing_said() -> Value {
+    stored(&Progress::default())
+}
+
+/// The progress of a form whose person has signed in.
+pub fn after_sign_in() -> Value {
+    stored(&Progress { present: true, ..Progress::default() })
+}
+
+fn stored(progress: &Progress) -> Value {
+    serde_json::to_value(progress).unwrap_or_default()
+}
+
+/// Keeps a new form; gives its token, and the cookie that its browser needs, if it has none yet.
+pub async fn keep(
+    state: &OauthState,
+    visitor: &Visitor,
+    purpose: &Purpose,
+    stage: Stage<'_>,
+) -> store::Result<(String, Option<HeaderValue>)> {
+    let token = random_token();
+    let (browser_digest, new_cookie) = visitor.cookies.browser_or_new();
+    let parameters = serde_json::to_value(purpose).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let form = Form { digest: &token_digest(&token), browser_digest: &browser_digest };
+    let mut tx = store::begin(&state.engine.pool).await?;
+    store::flow::insert(&mut tx, form, stage, &parameters, state.now() + FORM_LIFE).await?;
+    store::flow::keep_the_newest(&mut tx, &browser_digest).await?;
+    tx.commit().await?;
+    Ok((token, new_cookie))
+}
+
+/// The row of a form that came back, with the form's token.
+pub async fn find(
+    state: &OauthState,
+    visitor: &Visitor,
+    form: &Parameters,
+    step: Step,
+) -> Result<(String, Purpose, Waiting), Problem> {
+    let token = form.one("request").map_err(|_| Problem::Malformed)?.unwrap_or_default().to_owned();
+    let browser_digest = visitor.cookies.browser_digest().ok_or(Problem::FormGone)?;
+    let found = async {
+        let mut conn = state.engine.pool.acquire().await?;
+        let form = Form { digest: &token_digest(&token), browser_digest: &browser_digest };
+        store::flow::find(&mut conn, form, step, state.now()).await
+    };
+    let waiting = found.await.map_err(|error| unavailable(&error))?.ok_or(Problem::FormGone)?;
+    let purpose = serde_json::from_value(waiting.parameters.clone()).map_err(|_| Problem::FormGone)?;
+    Ok((token, purpose, waiting))
+}
+
+/// The client of a request, and where to answer it: by its registration of today.
+pub async fn recipient(state: &OauthState, request: &AuthorizationRequest) -> Result<Recipient, Problem> {
+    let client = find_client(state, &request.client_id).await?;
+    if !redirect_is_registered(&request.redirect_uri, &client.redirect_uris, client.loopback_redirects) {
+        return Err(Problem::RedirectUri);
+    }
+    let frames = async {
+        let mut conn = state.engine.pool.acquire().await?;
+        store::client::frame_ancestors(&mut conn, request.context).await
+    };
+    Ok(Recipient {
+        issuer: state.public_url().to_owned(),
+        frames: frames.await.map_err(|error| unavailable(&error))?,
+        client,
+        redirect_uri: request.redirect_uri.clone(),
+        state: Some(request.state.clone()),
+    })
+}
+
+/// The request behind a form of a page that comes after the sign-in.
+pub async fn take(state: &OauthState, visitor: &Visitor, form: &Parameters, step: Step) -> Result<Flow, Problem> {
+    let (token, purpose, waiting) = find(state, visitor, form, step).await?;
+    let Purpose::Authorize(request) = purpose else { return Err(Problem::FormGone) };
+    let signed_in = signed_in(state, visitor, &waiting).await?;
+    Ok(Flow {
+        form: Some((token, step)),
+        recipient: recipient(state, &request).await?,
+        request,
+        signed_in,
+        progress: serde_json::from_value(waiting.choice).map_err(|_| Problem::FormGone)?,
+        agreement: None,
+    })
+}
+
+/// Who signed in for a form, if that session lives and is still this browser's.
+pub async fn signed_in(state: &OauthState, visitor: &Visitor, waiting: &Waiting) -> Result<SignedIn, Problem> {
+    let found = find_signed_in(state, visitor).await.map_err(|error| unavailable(&error))?;
+    let is_the_same = |found: &SignedIn| waiting.session_digest.as_ref() == Some(&found.session_digest);
+    found.filter(is_the_same).ok_or(Problem::FormGone)
+}
+
+/// Who is signed in with this browser.
+pub async fn find_signed_in(state: &OauthState, visitor: &Visitor) -> store::Result<Option<SignedIn>> {
+    let Some(session_digest) = visitor.cookies.session_digest() else { return Ok(None) };
+    let mut conn = state.engine.pool.acquire().await?;
+    let session = store::login::find_session(&mut conn, &session_digest, state.now()).await?;
+    let Some(session) = session else { return Ok(None) };
+    let user = store::user::find(&mut conn, session.user_id).await?;
+    Ok(user.map(|user| SignedIn { user, session_digest, since: session.created_at }))
+}
+
+fn unavailable(error: &store::Error) -> Problem {
+    tracing::error!(%error, "a form could not be looked up");
+    Problem::Unavailable
+}
+
+/// The next page, or the code.
+pub async fn advance(state: &OauthState, visitor: &Visitor, flow: &mut Flow, may: May) -> Result<Response, Refusal> {
+    let (client, user) = (&flow.recipient.client, &flow.signed_in.user);
+    let mut conn = state.engine.pool.acquire().await?;
+    let judged = approval::judge(state, &mut conn, &flow.request, client, user).await?;
+    let may_become_anybodys = judged.context.as_ref().is_some_and(|context| !approval::is_spoken_for(context));
+    if may_become_anybodys && !flow.progress.present {
+        drop(conn);
+        return continue_page(state, visitor, flow, &judged, may).await;
+    }
+    let agreement = match flow.agreement.take() {
+        Some(answered) => answered,
+        None => match consent::remembered(&mut conn, client, user, &judged.scope, flow.request.ask_consent).await? {
+            Some(remembered) => remembered,
+            None => {
+                let declined = consent::declined(&mut conn, client, user).await?;
+                drop(conn);
+                return consent_page(state, visitor, flow, &judged, &declined, may).await;
+            }
+        },
+    };
+    drop(conn);
+    let digest = flow.form.as_ref().map(|(token, step)| (token_digest(token), *step));
+    let approval = Approval {
+        request: &flow.request,
+        client: &flow.recipient.client,
+        signed_in: &flow.signed_in,
+        agreement: &agreement,
+        form: digest.as_ref().map(|(digest, step)| (digest.as_slice(), *step)),
+        request_id: visitor.request_id.as_deref(),
+    };
+    Ok(match approval::approve(state, &approval).await? {
+        Some(code) => flow.recipient.answer(&[("code", &code)]),
+        None => page::problem(visitor.language, Problem::FormGone),
+    })
+}
+
+/// [`advance`] where pages may be shown and a refusal goes to the app.
+pub async fn go_on(state: &OauthState, visitor: &Visitor, mut flow: Flow) -> Response {
+    match advance(state, visitor, &mut flow, May::Ask).await {
+        Ok(response) => response,
+        Err(refusal) => refuse(state, visitor, &flow, &refusal).await,
+    }
+}
+
+/// Tells the app that it was refused, and uses the form up.
+pub async fn refuse(state: &OauthState, visitor: &Visitor, flow: &Flow, refusal: &Refusal) -> Response {
+    match end(state, flow).await {
+        Ok(true) => authorize::refuse(state, visitor, &flow.recipient, refusal, Some(flow.signed_in.user.id)).await,
+        Ok(false) => page::problem(visitor.language, Problem::FormGone),
+        Err(error) => page::problem(visitor.language, unavailable(&error)),
+    }
+}
+
+/// Uses the form up. `false` when it already was.
+async fn end(state: &OauthState, flow: &Flow) -> store::Result<bool> {
+    let Some((token, step)) = &flow.form else { return Ok(true) };
+    let mut tx = store::begin(&state.engine.pool).await?;
+    let ended = store::flow::end(&mut tx, &token_digest(token), *step).await?;
+    tx.commit().await?;
+    Ok(ended)
+}
+
+/// Takes the form back to the sign-in; gives its token, or `None` when it was used meanwhile.
+pub async fn back_to_sign_in(state: &OauthState, flow: &Flow) -> store::Result<Option<String>> {
+    let Some((token, step)) = &flow.form else { return Ok(None) };
+    let stage = Stage { step: Step::SignIn, signed_in: None, choice: &nothing_said() };
+    let mut tx = store::begin(&state.engine.pool).await?;
+    let moved = store::flow::move_on(&mut tx, &token_digest(token), *step, stage).await?;
+    tx.commit().await?;
+    Ok(moved.then(|| token.clone()))
+}
+
+async fn continue_page(
+    state: &OauthState,
+    visitor: &Visitor,
+    flow: &Flow,
+    judged: &Judged,
+    may: May,
+) -> Result<Response, Refusal> {
+    if may == May::OnlyAnswer {
+        return Err(Refusal::InteractionRequired);
+    }
+    let poc = match &judged.context {
+        Some(context) => store::client::find(&mut *state.engine.pool.acquire().await?, &context.poc_client).await?,
+        None => None,
+    };
+    stand(state, visitor, flow, Step::Continue, &flow.progress, |token| {
+        continue_as::page(visitor, flow, poc.as_ref().map(|poc| poc.name.as_str()), token)
+    })
+    .await
+}
+
+async fn consent_page(
+    state: &OauthState,
+    visitor: &Visitor,
+    flow: &Flow,
+    judged: &Judged,
+    declined: &[String],
+    may: May,
+) -> Result<Response, Refusal> {
+    if may == May::OnlyAnswer {
+        return Err(Refusal::ConsentRequired);
+    }
+    let progress = Progress { shown: Some(judged.scope.to_string()), ..flow.progress.clone() };
+    stand(state, visitor, flow, Step::Consent, &progress, |token| {
+        consent::page(visitor, flow, &judged.scope, declined, token)
+    })
+    .await
+}
+
+/// Puts the form on a page, and shows it.
+async fn stand(
+    state: &OauthState,
+    visitor: &Visitor,
+    flow: &Flow,
+    step: Step,
+    progress: &Progress,
+    show: impl FnOnce(&str) -> Response,
+) -> Result<Response, Refusal> {
+    let signed_in = Some((flow.signed_in.user.id, flow.signed_in.session_digest.as_slice()));
+    let stage = Stage { step, signed_in, choice: &stored(progress) };
+    let Some((token, from)) = &flow.form else {
+        let purpose = Purpose::Authorize(flow.request.clone());
+        let (token, new_cookie) = keep(state, visitor, &purpose, stage).await?;
+        let mut response = show(&token);
+        cookie::set(response.headers_mut(), new_cookie);
+        return Ok(response);
+    };
+    let mut tx = store::begin(&state.engine.pool).await?;
+    let moved = store::flow::move_on(&mut tx, &token_digest(token), *from, stage).await?;
+    tx.commit().await?;
+    Ok(if moved { show(token) } else { page::problem(visitor.language, Problem::FormGone) })
+}
