@@ -66,7 +66,7 @@ async fn probe(server: &Oauth, capability: &str) {
         }
         "client-public" => assert_eq!(tokens_by(server, "none", EHR).await["scope"], EHR),
         "client-confidential-symmetric" => {
-            assert_eq!(tokens_by(server, "client_secret_basic", EHR).await["scope"], EHR)
+            assert_eq!(tokens_by(server, "client_secret_basic", EHR).await["scope"], EHR);
         }
         "client-confidential-asymmetric" => assert_eq!(tokens_by(server, "private_key_jwt", EHR).await["scope"], EHR),
         "sso-openid-connect" => {
