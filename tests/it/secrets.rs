@@ -36,7 +36,11 @@ impl<'a> MakeWriter<'a> for Kept {
 #[tokio::test]
 async fn a_whole_launch_leaves_no_secret_in_the_log() {
     let kept = Kept::default();
-    let everything = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(kept.clone()).finish();
+    let everything = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(kept.clone())
+        .finish();
     let _logged = tracing::subscriber::set_default(everything);
     let (server, poc, _receiver) = stage().await;
     server.user("julie", 7).await;

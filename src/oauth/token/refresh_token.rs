@@ -174,7 +174,10 @@ async fn check_client(tx: &mut Tx, client: Option<&Client>, refresh: &Refresh) -
 }
 
 async fn end(mut tx: Tx, refresh: &Refresh, request_id: Option<&str>, now: OffsetDateTime) -> Result<Failure, Failure> {
-    grant::revoke(&mut tx, refresh.grant_id, now).await?;
+    // Once: who has an old token can send it for ever, and the trail never shrinks.
+    if !grant::revoke(&mut tx, refresh.grant_id, now).await? {
+        return Ok(Refused::Reuse.into());
+    }
     let entry = Entry {
         action: "token",
         outcome: "refused",
