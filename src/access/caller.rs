@@ -19,8 +19,6 @@ pub struct LaunchContext {
     pub tenant: i64,
     /// The PoC whose Subscriptions hear of changes.
     pub poc_client: String,
-    /// Bare id of the Patient in context.
-    pub patient: Option<String>,
     /// `Type/id` of the launching user.
     pub fhir_user: Option<String>,
 }
@@ -42,6 +40,8 @@ pub struct Caller {
     pub scopes: ScopeSet,
     /// The launch, for app tokens.
     pub launch: Option<LaunchContext>,
+    /// Bare id of the Patient in context: the launch's, or the shared one that was picked.
+    pub patient: Option<String>,
     /// `X-Request-Id` of this request.
     pub request_id: Option<String>,
     /// What stands between this caller and others.
@@ -58,11 +58,12 @@ impl Caller {
         now: OffsetDateTime,
     ) -> store::Result<Option<Self>> {
         let Some(grant) = store::grant::live(conn, grant, now).await? else { return Ok(None) };
+        let launched = grant.launch.as_ref().and_then(|launch| launch.patient.clone());
+        let patient = launched.or(grant.picked.map(|picked| picked.patient));
         let launch = grant.launch.map(|launch| LaunchContext {
             id: launch.context,
             tenant: grant.tenant,
             poc_client: launch.poc_client,
-            patient: launch.patient,
             fhir_user: launch.fhir_user,
         });
         Ok(Some(Self {
@@ -74,9 +75,27 @@ impl Caller {
             // The token may carry less than the grant after a narrowed refresh.
             scopes: ScopeSet::parse(scope),
             launch,
+            patient,
             request_id: None,
             walls: Walls::default(),
         }))
+    }
+
+    /// A signed-in user who looks for a patient on behalf of an app, before anything is granted: within a launch of theirs,
+    /// or in the shared data. May search patients and their visits, and nothing else.
+    pub fn looking_for_a_patient(client_id: String, user: Uuid, launch: Option<LaunchContext>) -> Self {
+        Self {
+            client_id,
+            role: Role::App,
+            tenant: launch.as_ref().map_or(0, |launch| launch.tenant),
+            user_id: Some(user),
+            grant_id: Uuid::nil(),
+            scopes: ScopeSet::parse("user/Patient.rs user/Encounter.rs"),
+            launch,
+            patient: None,
+            request_id: None,
+            walls: Walls::default(),
+        }
     }
 
     /// What Postgres shows this caller: told by who it is, not by what it is permitted.

@@ -145,6 +145,12 @@ fn by_scope(caller: &Caller, kind: &str, letters: &[Letter]) -> Result<Permit, D
     if kind == "Subscription" && caller.role != Role::Poc {
         return Err(denied("Subscriptions belong to point-of-care systems".to_owned()));
     }
+    let writes = |letter: &Letter| matches!(letter, Letter::Create | Letter::Update | Letter::Delete);
+    if caller.role == Role::App && caller.launch.is_none() && letters.iter().any(writes) {
+        return Err(denied(
+            "outside a launch an app reads only: there is nobody whose data it could change".to_owned(),
+        ));
+    }
     let has = |level| letters.iter().all(|letter| caller.scopes.allows(level, kind, *letter));
     let broad = match caller.role {
         Role::Service => has(Level::System),
@@ -154,7 +160,7 @@ fn by_scope(caller: &Caller, kind: &str, letters: &[Letter]) -> Result<Permit, D
     if broad {
         return Ok(permit(caller, None));
     }
-    let patient = caller.launch.as_ref().and_then(|launch| launch.patient.clone());
+    let patient = caller.patient.clone();
     if let Some(patient) = patient.filter(|_| caller.role == Role::App && has(Level::Patient)) {
         return Ok(permit(caller, Some(patient)));
     }

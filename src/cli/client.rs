@@ -175,7 +175,9 @@ impl Add {
 /// What a client of the role usually needs; `--scope` narrows or widens it.
 const fn default_scope(role: Role) -> &'static str {
     match role {
-        Role::App => "launch openid fhirUser offline_access online_access patient/*.cruds user/*.rs",
+        Role::App => {
+            "launch launch/patient launch/encounter openid fhirUser offline_access online_access patient/*.cruds user/*.rs"
+        }
         Role::Poc => "Context.write system/*.rs system/Subscription.crud",
         Role::Service => "system/*.rs",
     }

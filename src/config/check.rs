@@ -34,6 +34,7 @@ pub(super) fn check(config: &Config) -> Checked {
     times(config)?;
     config.oauth.check()?;
     config.keys.check()?;
+    config.standalone.check()?;
     config.registry.check()?;
     let types = config.context.resource_types.iter().flatten();
     for name in types {

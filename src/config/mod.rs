@@ -9,6 +9,7 @@ mod limits;
 mod load;
 mod oauth;
 mod registry;
+mod standalone;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub use limits::Limits;
 pub use load::{Error, Flag, Sources, load};
 pub use oauth::{ConsentPolicy, Oauth, SigningAlgorithm};
 pub use registry::Registry;
+pub use standalone::{SharedPatients, Standalone};
 
 use crate::secret::Secret;
 use crate::telemetry::Format;
@@ -61,6 +63,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[keys]`
     pub keys: Keys,
+    /// `[standalone]`
+    pub standalone: Standalone,
     /// `[registry]`
     pub registry: Registry,
     /// `[log]`

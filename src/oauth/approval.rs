@@ -15,10 +15,12 @@
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
-use super::authorize::{AuthorizationRequest, Refusal, check_app, grantable};
+use super::authorize::{AuthorizationRequest, Occasion, Refusal, check_app, grantable, outside_a_launch};
 use super::consent::Agreement;
-use super::{OauthState, launch_values};
+use super::picker::{Choice, is_open_to, may_have_shared};
+use super::{OauthState, launch_values, picked_values};
 use crate::config::Context as Rules;
 use crate::config::OwnerPolicy;
 use crate::id::{new_uuid, random_token, token_digest};
@@ -43,6 +45,8 @@ pub struct SignedIn {
 pub struct Judged {
     /// The launch, which the user may own.
     pub context: Option<ContextRow>,
+    /// Whether the user has still to pick a patient.
+    pub lacks_patient: bool,
     /// What can be granted, if the user agrees.
     pub scope: ScopeSet,
 }
@@ -52,35 +56,69 @@ pub struct Approval<'a> {
     pub request: &'a AuthorizationRequest,
     pub client: &'a Client,
     pub signed_in: &'a SignedIn,
+    /// What the user has picked.
+    pub choice: Option<&'a Choice>,
     pub agreement: &'a Agreement,
     /// The form that led here, by its digest and its page: it is used up.
     pub form: Option<(&'a [u8], Step)>,
     pub request_id: Option<&'a str>,
 }
 
-/// What the request comes to for this user.
+/// What the request comes to for this user, with what they have picked.
 pub async fn judge(
     state: &OauthState,
     conn: &mut PgConnection,
     request: &AuthorizationRequest,
     client: &Client,
     user: &User,
+    choice: Option<&Choice>,
 ) -> Result<Judged, Refusal> {
-    let context = match request.context {
+    let asked = ScopeSet::parse(&request.asked);
+    let (context, occasion) = match request.context {
         Some(id) => {
-            let context = store::context::find(conn, id).await?.filter(|context| context.is_alive(state.now()));
-            let context = context.ok_or(Refusal::Launch)?;
+            let context = find_alive(state, conn, id).await?;
             check_app(&context, client)?;
             check_owner(&context, user, &state.engine.config.context)?;
-            Some(context)
+            let values = launch_values(&context);
+            (Some(context), Occasion::Launch(values))
         }
-        None if client_serves(client, user) => None,
-        None => return Err(Refusal::OtherOrganisation),
+        None if !client_serves(client, user) => return Err(Refusal::OtherOrganisation),
+        None => match (outside_a_launch(&asked, client, state.engine.config.standalone.enabled), choice) {
+            (Occasion::ToPick, Some(choice)) => picked(state, conn, client, user, choice).await?,
+            (occasion, _) => (None, occasion),
+        },
     };
-    let launched = context.as_ref().map(launch_values);
-    let scope = grantable(&ScopeSet::parse(&request.asked), client, launched.as_ref())?;
+    let scope = grantable(&asked, client, &occasion)?;
     let scope = with_fhir_user_if_known(&scope, context.as_ref(), user)?;
-    Ok(Judged { context, scope })
+    Ok(Judged { context, lacks_patient: matches!(occasion, Occasion::ToPick), scope })
+}
+
+async fn find_alive(state: &OauthState, conn: &mut PgConnection, id: Uuid) -> Result<ContextRow, Refusal> {
+    let context = store::context::find(conn, id).await?;
+    context.filter(|context| context.is_alive(state.now())).ok_or(Refusal::Launch)
+}
+
+/// The launch of a choice, if there is one, looked at again: it must still be the user's to pick from.
+async fn picked(
+    state: &OauthState,
+    conn: &mut PgConnection,
+    client: &Client,
+    user: &User,
+    choice: &Choice,
+) -> Result<(Option<ContextRow>, Occasion), Refusal> {
+    let values = picked_values(&choice.picked());
+    let Some(id) = choice.context else {
+        let policy = state.engine.config.standalone.shared_patients;
+        let is_theirs = may_have_shared(policy, user, &choice.patient);
+        return if is_theirs { Ok((None, Occasion::PickedShared(values))) } else { Err(Refusal::NotOffered) };
+    };
+    let context = find_alive(state, conn, id).await?;
+    check_app(&context, client)?;
+    let is_theirs = is_open_to(&context, user, || is_named(&context, user));
+    if !is_theirs || context.patient.as_ref() != Some(&choice.patient) {
+        return Err(Refusal::NotOffered);
+    }
+    Ok((Some(context), Occasion::PickedInLaunch(values)))
 }
 
 /// Grants the request and gives the code to send to the app; `None` when its form was used up meanwhile. Everything or
@@ -95,7 +133,10 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
     {
         return Ok(None);
     }
-    let Judged { context, scope } = judge(state, tx.conn(), request, client, user).await?;
+    let judged = judge(state, tx.conn(), request, client, user, approval.choice).await?;
+    let Judged { context, lacks_patient: false, scope } = judged else { return Err(Refusal::NotOffered) };
+    let picked = approval.choice.map(Choice::picked);
+    let context_id = context.as_ref().map(|context| context.id);
     if let Some(context) = &context {
         take_launch(&mut tx, context, user).await?;
     }
@@ -105,13 +146,13 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
         id: new_uuid(),
         client_id: &client.client_id,
         user_id: Some(user.id),
-        context: request.context,
+        context: context_id,
         scope: &granted.to_string(),
         session_digest: only_while_online(&granted).then_some(signed_in.session_digest.as_slice()),
         auth_time: Some(signed_in.since),
         nonce: request.nonce.as_deref(),
         expires_at,
-        picked: None,
+        picked: picked.as_ref(),
         asked: &request.asked,
         withheld: &withheld(&request.asked, client, &scope, &granted),
     };
@@ -130,7 +171,7 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
         outcome: "success",
         client_id: Some(&client.client_id),
         user_id: Some(user.id),
-        context: request.context,
+        context: context_id,
         tenant: context.as_ref().map_or(client.tenant, |context| context.tenant),
         request_id: approval.request_id,
         ..Entry::default()
@@ -212,7 +253,6 @@ fn only_while_online(scope: &ScopeSet) -> bool {
 mod tests {
     use serde_json::json;
     use time::macros::datetime;
-    use uuid::Uuid;
 
     use super::*;
     use crate::config::Config;

@@ -19,8 +19,9 @@
 //! over, so a launchID is not used up by its first use. The window is for beginning: who begins within it has the life of
 //! the form, ten minutes, to answer the pages.
 //!
-//! Outside a launch an app can sign its user in (`openid`), but gets no FHIR scope: there is no context that would
-//! hold its data, and no picker yet. A point-of-care system uses this flow without a launch, for its signed-in user.
+//! An app that asks for a patient (`launch/patient`, or `patient/` scopes, which stand for it) without a launch begins one
+//! itself: its user picks the patient ([`super::picker`]). Without either, an app can sign its user in (`openid`), but gets
+//! no FHIR scope. A point-of-care system uses this flow without a launch, for its signed-in user.
 
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts};
@@ -86,7 +87,7 @@ pub enum Refusal {
     LaunchScope,
     #[error("the launch is for another app")]
     OtherApp,
-    #[error("this server gives apps FHIR scopes only within a launch")]
+    #[error("this server gives apps FHIR scopes only for a patient: within a launch, or with launch/patient")]
     NoLaunch,
     #[error("nothing of the requested scope can be granted")]
     Scope,
@@ -110,6 +111,10 @@ pub enum Refusal {
     MaxAge,
     #[error("too many people sign in from there at the moment")]
     TooMany,
+    #[error("what was picked was not offered")]
+    NotOffered,
+    #[error("patients cannot be listed at the moment")]
+    NoList,
     #[error("the user must say who they are")]
     InteractionRequired,
     #[error("the user must be asked")]
@@ -139,11 +144,14 @@ impl Refusal {
             Self::ResponseType => "unsupported_response_type",
             Self::Client | Self::NotAnApp => "unauthorized_client",
             Self::NoLaunch | Self::Scope => "invalid_scope",
-            Self::OtherApp | Self::NotOwner | Self::OtherOrganisation | Self::Cancelled => "access_denied",
+            Self::OtherApp | Self::NotOwner | Self::OtherOrganisation | Self::NotOffered | Self::Cancelled => {
+                "access_denied"
+            }
             Self::LoginRequired => "login_required",
             Self::TooMany => "temporarily_unavailable",
             Self::InteractionRequired => "interaction_required",
             Self::ConsentRequired => "consent_required",
+            Self::NoList => "temporarily_unavailable",
             Self::Unavailable(error) if error.is_transient() => "temporarily_unavailable",
             Self::Unavailable(_) => "server_error",
         }
@@ -377,8 +385,12 @@ async fn read_request(
         Some(launch) => Some(find_launch(state, conn, launch, &recipient.client).await?),
         None => None,
     };
-    let launched = context.as_ref().map(launch_values);
-    grantable(&ScopeSet::parse(asked), &recipient.client, launched.as_ref())?;
+    let set = ScopeSet::parse(asked);
+    let occasion = match &context {
+        Some(context) => Occasion::Launch(launch_values(context)),
+        None => outside_a_launch(&set, &recipient.client, state.engine.config.standalone.enabled),
+    };
+    grantable(&set, &recipient.client, &occasion)?;
     Ok(AuthorizationRequest {
         client_id: recipient.client.client_id.clone(),
         redirect_uri: recipient.redirect_uri.clone(),
@@ -433,23 +445,62 @@ fn window_is_open(context: &ContextRow, window: std::time::Duration, now: Offset
     window.is_zero() || now < context.created_at + window
 }
 
-/// What of `asked` this client can be granted. `launched` holds what the launch delivers.
-pub fn grantable(asked: &ScopeSet, client: &Client, launched: Option<&LaunchValues>) -> Result<ScopeSet, Refusal> {
+/// Where the patient, if any, comes from.
+#[derive(Debug)]
+pub enum Occasion {
+    /// A launch, which delivers this.
+    Launch(LaunchValues),
+    /// The user will pick.
+    ToPick,
+    /// The user has picked this, of a launch.
+    PickedInLaunch(LaunchValues),
+    /// The user has picked this, of the shared data.
+    PickedShared(LaunchValues),
+    /// There is none.
+    NoPatient,
+}
+
+/// The occasion of a request that names no launch.
+pub fn outside_a_launch(asked: &ScopeSet, client: &Client, standalone: bool) -> Occasion {
+    let wanted = asked.within(&ScopeSet::parse(&client.scope));
+    let wants_patient = wanted.has("launch/patient") || wanted.has_level(Level::Patient);
+    let may_pick = standalone && client.role == Role::App;
+    if may_pick && wants_patient { Occasion::ToPick } else { Occasion::NoPatient }
+}
+
+/// What of `asked` this client can be granted on this occasion. Of the shared data nobody gets more than to read the
+/// compartment of the patient that was picked, so there are no `user/` scopes.
+pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Result<ScopeSet, Refusal> {
     let has_resource_scopes =
         [Level::Patient, Level::User, Level::System].into_iter().any(|level| asked.has_level(level));
-    match launched {
-        _ if asked.has("launch") != launched.is_some() => return Err(Refusal::LaunchScope),
-        None if client.role == Role::App && has_resource_scopes => return Err(Refusal::NoLaunch),
-        _ => {}
-    }
-    let has_patient = launched.is_some_and(|values| values.patient.is_some());
-    let levels: &[Level] = if has_patient { &[Level::Patient, Level::User] } else { &[Level::User] };
+    let levels: &[Level] = match occasion {
+        _ if asked.has("launch") != matches!(occasion, Occasion::Launch(_)) => return Err(Refusal::LaunchScope),
+        Occasion::NoPatient if client.role == Role::App && has_resource_scopes => return Err(Refusal::NoLaunch),
+        Occasion::Launch(values) if values.patient.is_none() => &[Level::User],
+        Occasion::NoPatient => &[Level::User],
+        Occasion::Launch(_) | Occasion::ToPick | Occasion::PickedInLaunch(_) => &[Level::Patient, Level::User],
+        Occasion::PickedShared(_) => &[Level::Patient],
+    };
+    let delivers = |kind: &str| match occasion {
+        Occasion::Launch(values) | Occasion::PickedInLaunch(values) | Occasion::PickedShared(values) => {
+            values.delivers(kind)
+        }
+        Occasion::ToPick => ["patient", "encounter"].contains(&kind),
+        Occasion::NoPatient => false,
+    };
     let granted = asked.within(&ScopeSet::parse(&client.scope)).only_levels(levels).only_plain(|plain| {
         match plain.strip_prefix("launch/") {
-            Some(kind) => launched.is_some_and(|values| values.delivers(kind)),
+            Some(kind) => delivers(kind),
             None => client.role == Role::Poc || !scope::is_operation(plain),
         }
     });
+    let granted = match occasion {
+        Occasion::PickedShared(_) => {
+            let limit = format!("{} patient/*.rs", granted.clone().only_levels(&[]));
+            granted.within(&ScopeSet::parse(&limit))
+        }
+        _ => granted,
+    };
     if granted.is_empty() { Err(Refusal::Scope) } else { Ok(granted) }
 }
 
@@ -521,7 +572,8 @@ mod tests {
             "launch launch/patient launch/encounter openid fhirUser offline_access patient/*.* user/*.* system/*.* {}",
             scope::CONTEXT_ALIAS
         );
-        let scope = grantable(&ScopeSet::parse(asked), &client(role, &all), launched);
+        let occasion = launched.map_or(Occasion::NoPatient, |values| Occasion::Launch(values.clone()));
+        let scope = grantable(&ScopeSet::parse(asked), &client(role, &all), &occasion);
         scope.map(|scope| scope.to_string()).map_err(|refusal| refusal.code())
     }
 
@@ -544,6 +596,41 @@ mod tests {
         }
         assert_eq!(granted(Role::App, "launch/patient", None), Err("invalid_scope"));
         assert_eq!(granted(Role::App, "openid fhirUser launch/patient", None).unwrap(), "openid fhirUser");
+    }
+
+    #[test]
+    fn an_app_that_wants_a_patient_without_a_launch_has_one_picked() {
+        let all = client(Role::App, "launch/patient patient/*.rs user/*.rs openid");
+        let picks = |asked: &str, client: &Client, standalone| {
+            matches!(outside_a_launch(&ScopeSet::parse(asked), client, standalone), Occasion::ToPick)
+        };
+        for asked in ["launch/patient", "patient/*.rs", "openid patient/Observation.cruds"] {
+            assert!(picks(asked, &all, true), "{asked}");
+            assert!(!picks(asked, &all, false), "{asked}");
+            assert!(!picks(asked, &client(Role::Poc, &all.scope), true), "{asked}");
+            assert!(!picks(asked, &client(Role::App, "user/*.rs openid"), true), "{asked}");
+        }
+        assert!(!picks("openid user/*.rs launch/encounter", &all, true));
+    }
+
+    #[test]
+    fn what_is_picked_decides_what_can_be_granted() {
+        let asked = "launch/patient launch/encounter launch/imagingstudy patient/*.rs user/*.rs system/*.rs openid";
+        let app = client(Role::App, asked);
+        let granted = |occasion| grantable(&ScopeSet::parse(asked), &app, &occasion).unwrap().to_string();
+        let patient = LaunchValues { patient: Some("1".into()), ..Default::default() };
+        let visit = LaunchValues { encounter: Some("2".into()), ..patient.clone() };
+        let both = "launch/patient launch/encounter patient/*.rs user/*.rs openid";
+        assert_eq!(granted(Occasion::ToPick), both);
+        assert_eq!(granted(Occasion::PickedInLaunch(visit)), both);
+        assert_eq!(granted(Occasion::PickedInLaunch(patient.clone())), "launch/patient patient/*.rs user/*.rs openid");
+        assert_eq!(granted(Occasion::PickedShared(patient)), "launch/patient patient/*.rs openid");
+        let wide = "launch/patient patient/*.cruds patient/Observation.c patient/*.read openid";
+        let picked = Occasion::PickedShared(LaunchValues { patient: Some("1".into()), ..Default::default() });
+        let read_only = grantable(&ScopeSet::parse(wide), &client(Role::App, wide), &picked).unwrap().to_string();
+        assert_eq!(read_only, "launch/patient patient/*.rs patient/*.read openid");
+        let launch = ScopeSet::parse("launch patient/*.rs");
+        assert!(matches!(grantable(&launch, &app, &Occasion::ToPick), Err(Refusal::LaunchScope)));
     }
 
     #[test]

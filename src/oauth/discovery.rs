@@ -22,7 +22,7 @@ pub fn routes() -> Router<OauthState> {
 
 /// The SMART document.
 async fn smart(State(state): State<OauthState>) -> Json<Value> {
-    Json(discovery::smart_configuration(state.public_url()))
+    Json(discovery::smart_configuration(state.public_url(), state.engine.config.standalone.enabled))
 }
 
 /// The OpenID Connect document.

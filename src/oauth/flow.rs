@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | sign-in | nobody suitable is signed in | [`super::login`] |
 //! | "continue as …?" | the launch is nobody's yet, and the person did not sign in for it just now | [`super::continue_as`] |
+//! | choose | the app began the launch, and asks for a patient | [`super::picker`] |
 //! | consent | the client's policy, or the app, asks for it | [`super::consent`] |
 //!
 //! The page of granted access ([`super::manage`]) has a form of the same kind, and a sign-in of its own.
@@ -24,10 +25,12 @@ use super::authorize::{self, AuthorizationRequest, Recipient, Refusal, find_clie
 use super::consent::{self, Agreement};
 use super::form::Parameters;
 use super::page::{self, Problem};
+use super::picker::Pick;
 use super::visitor::Visitor;
-use super::{OauthState, continue_as, cookie};
+use super::{OauthState, continue_as, cookie, picker};
 use crate::id::{random_token, token_digest};
 use crate::smart::client::redirect_is_registered;
+use crate::smart::scope::ScopeSet;
 use crate::store;
 use crate::store::flow::{Form, Stage, Step, Waiting};
 
@@ -50,6 +53,8 @@ pub enum Purpose {
 pub struct Progress {
     /// That it is they who sit there, by signing in for this request or by saying so.
     pub present: bool,
+    /// Where picking a patient stands.
+    pub pick: Pick,
     /// The scopes that the consent page listed.
     pub shown: Option<String>,
 }
@@ -203,14 +208,23 @@ fn unavailable(error: &store::Error) -> Problem {
 
 /// The next page, or the code.
 pub async fn advance(state: &OauthState, visitor: &Visitor, flow: &mut Flow, may: May) -> Result<Response, Refusal> {
-    let (client, user) = (&flow.recipient.client, &flow.signed_in.user);
-    let mut conn = state.engine.pool.acquire().await?;
-    let judged = approval::judge(state, &mut conn, &flow.request, client, user).await?;
+    let judged = judge(state, flow).await?;
     let may_become_anybodys = judged.context.as_ref().is_some_and(|context| !approval::is_spoken_for(context));
-    if may_become_anybodys && !flow.progress.present {
-        drop(conn);
+    if may_become_anybodys && flow.progress.pick.choice.is_none() && !flow.progress.present {
         return continue_page(state, visitor, flow, &judged, may).await;
     }
+    if judged.lacks_patient {
+        flow.progress.pick.choice = picker::own_record(state, flow).await?;
+        if flow.progress.pick.choice.is_none() {
+            return patients_page(state, visitor, flow, may).await;
+        }
+    }
+    if let Some(page) = visits_page(state, visitor, flow, may).await? {
+        return Ok(page);
+    }
+    let judged = judge(state, flow).await?;
+    let (client, user) = (&flow.recipient.client, &flow.signed_in.user);
+    let mut conn = state.engine.pool.acquire().await?;
     let agreement = match flow.agreement.take() {
         Some(answered) => answered,
         None => match consent::remembered(&mut conn, client, user, &judged.scope, flow.request.ask_consent).await? {
@@ -223,12 +237,28 @@ pub async fn advance(state: &OauthState, visitor: &Visitor, flow: &mut Flow, may
         },
     };
     drop(conn);
+    approve(state, visitor, flow, &agreement).await
+}
+
+async fn judge(state: &OauthState, flow: &Flow) -> Result<Judged, Refusal> {
+    let (client, user) = (&flow.recipient.client, &flow.signed_in.user);
+    let mut conn = state.engine.pool.acquire().await?;
+    approval::judge(state, &mut conn, &flow.request, client, user, flow.progress.pick.choice.as_ref()).await
+}
+
+async fn approve(
+    state: &OauthState,
+    visitor: &Visitor,
+    flow: &Flow,
+    agreement: &Agreement,
+) -> Result<Response, Refusal> {
     let digest = flow.form.as_ref().map(|(token, step)| (token_digest(token), *step));
     let approval = Approval {
         request: &flow.request,
         client: &flow.recipient.client,
         signed_in: &flow.signed_in,
-        agreement: &agreement,
+        choice: flow.progress.pick.choice.as_ref(),
+        agreement,
         form: digest.as_ref().map(|(digest, step)| (digest.as_slice(), *step)),
         request_id: visitor.request_id.as_deref(),
     };
@@ -292,6 +322,46 @@ async fn continue_page(
         continue_as::page(visitor, flow, poc.as_ref().map(|poc| poc.name.as_str()), token)
     })
     .await
+}
+
+async fn patients_page(state: &OauthState, visitor: &Visitor, flow: &Flow, may: May) -> Result<Response, Refusal> {
+    if may == May::OnlyAnswer {
+        return Err(Refusal::InteractionRequired);
+    }
+    let mut progress = flow.progress.clone();
+    let listing = picker::patients(state, flow, &mut progress.pick).await?;
+    stand(state, visitor, flow, Step::Choose, &progress, |token| {
+        picker::patients_page(visitor, flow, &progress.pick, &listing, token)
+    })
+    .await
+}
+
+/// The page that asks which visit, where the app wants to know and there is a choice.
+async fn visits_page(
+    state: &OauthState,
+    visitor: &Visitor,
+    flow: &mut Flow,
+    may: May,
+) -> Result<Option<Response>, Refusal> {
+    let is_wanted = ScopeSet::parse(&flow.request.asked)
+        .within(&ScopeSet::parse(&flow.recipient.client.scope))
+        .has("launch/encounter");
+    if flow.progress.pick.choice.is_none() || !is_wanted {
+        return Ok(None);
+    }
+    let mut pick = flow.progress.pick.clone();
+    let visits = picker::visits(state, flow, &mut pick).await?;
+    flow.progress.pick = pick;
+    if visits.is_empty() {
+        return Ok(None);
+    }
+    if may == May::OnlyAnswer {
+        return Err(Refusal::InteractionRequired);
+    }
+    let page = stand(state, visitor, flow, Step::Choose, &flow.progress, |token| {
+        picker::visits_page(visitor, flow, &visits, token)
+    });
+    page.await.map(Some)
 }
 
 async fn consent_page(

@@ -6,7 +6,7 @@
 //! | `GET /.well-known/openid-configuration`, `GET [base]/.well-known/smart-configuration` | [`discovery`] |
 //! | `GET /jwks` | [`jwks`] |
 //! | `GET`, `POST /authorize` | [`authorize`], and what comes of it in [`approval`] |
-//! | `POST /login`, `/continue`, `/consent` | [`login`], [`continue_as`], [`consent`]: the pages in between, see [`flow`] |
+//! | `POST /login`, `/continue`, `/choose`, `/consent` | [`login`], [`continue_as`], [`picker`], [`consent`]: the pages in between, see [`flow`] |
 //! | `GET /manage`, `POST /manage/end` | [`manage`] |
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
@@ -33,6 +33,7 @@ mod login;
 mod manage;
 mod page;
 mod password;
+mod picker;
 mod revoke;
 mod rotation;
 mod strangers;
@@ -126,6 +127,7 @@ pub fn router(state: OauthState) -> Router {
         .merge(continue_as::routes())
         .merge(consent::routes())
         .merge(manage::routes())
+        .merge(picker::routes())
         .layer(from_this_site(&state));
     let for_people = Router::new()
         .merge(authorize::routes())

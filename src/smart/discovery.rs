@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::pkce;
 use super::scope::{CLEAR_CONTEXT, CONTEXT_ALIAS, SET_CONTEXT};
 
-/// SMART capabilities (App Launch 2.1.0, "Conformance"). Together they hold the set "Clinician Access for EHR Launch".
+/// SMART capabilities (App Launch 2.1.0, "Conformance"). Together they hold the sets "Clinician Access for EHR Launch" and
+/// "Patient Access for EHR Launch".
 const CAPABILITIES: [&str; 16] = [
     "launch-ehr",
     "authorize-post",
@@ -24,6 +25,8 @@ const CAPABILITIES: [&str; 16] = [
     "permission-v1",
     "permission-v2",
 ];
+/// With launches that begin at the app: the two sets for standalone apps.
+const STANDALONE: [&str; 3] = ["launch-standalone", "context-standalone-patient", "context-standalone-encounter"];
 const SCOPES: [&str; 14] = [
     "openid",
     "fhirUser",
@@ -46,10 +49,12 @@ const PROOFS: [&str; 2] = ["client_secret_basic", "private_key_jwt"];
 const AUTH_METHODS: [&str; 3] = ["none", "client_secret_basic", "private_key_jwt"];
 const ASSERTION_ALGORITHMS: [&str; 2] = ["RS384", "ES384"];
 
-/// `[base]/.well-known/smart-configuration`. `issuer` is the server's public URL, without a slash at the end.
-pub fn smart_configuration(issuer: &str) -> Value {
+/// `[base]/.well-known/smart-configuration`. `issuer` is the server's public URL, without a slash at the end; `standalone`:
+/// whether a launch may begin at the app.
+pub fn smart_configuration(issuer: &str, standalone: bool) -> Value {
     let mut document = shared(issuer);
-    document["capabilities"] = json!(CAPABILITIES);
+    let more: &[&str] = if standalone { &STANDALONE } else { &[] };
+    document["capabilities"] = json!([&CAPABILITIES, more].concat());
     document
 }
 
@@ -109,7 +114,7 @@ mod tests {
     #[test]
     fn every_endpoint_is_absolute_and_the_issuer_is_the_same_in_both() {
         let (smart, openid) =
-            (smart_configuration("https://sofa.example"), openid_configuration("https://sofa.example"));
+            (smart_configuration("https://sofa.example", true), openid_configuration("https://sofa.example"));
         assert_eq!(smart["issuer"], openid["issuer"]);
         for (name, value) in smart.as_object().unwrap() {
             if name.ends_with("_endpoint") || name == "jwks_uri" {

@@ -14,6 +14,13 @@ const INSERT: &str = "insert into context (id, tenant, poc_client, launch_digest
   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 const INSERT_OWNERS: &str = "insert into context_owner (context, system, value)
   select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing";
+// Those of the person, and those that name the person and are nobody's yet.
+const OPEN_TO: &str = "cleared_at is null and expires_at > $4 and patient is not null
+    and (app_id is null or app_id = $3)
+    and (owner_user = $1 or (owner_user is null and owner_named and (fhir_user = $2
+      or exists (select from context_owner o join user_identifier i on i.system = o.system and i.value = o.value
+        where o.context = context.id and i.user_id = $1))))
+  order by created_at desc, id limit $5";
 const OWNERS: &str = "select system, value from context_owner where context = $1";
 // Only the first may bind; a later call by the same user is no change.
 const BIND_OWNER: &str = "update context set owner_user = $2
@@ -131,6 +138,26 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<ContextRow
     let sql = sqlx::AssertSqlSafe(format!("select {COLUMNS} from context where id = $1"));
     let row: Option<Row> = sqlx::query_as(sql).bind(id).fetch_optional(&mut *conn).await?;
     complete(conn, row).await
+}
+
+/// The living contexts with a patient that are a person's, or name them, and are for this client or for any: the newest
+/// first, no more than `limit`. `fhir_user`: the person as a FHIR resource, `Type/id`.
+pub async fn open_to(
+    conn: &mut PgConnection,
+    user: Uuid,
+    fhir_user: Option<&str>,
+    client: &str,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<ContextRow>> {
+    let sql = sqlx::AssertSqlSafe(format!("select {COLUMNS} from context where {OPEN_TO}"));
+    let query = sqlx::query_as(sql).bind(user).bind(fhir_user).bind(client).bind(now).bind(limit);
+    let rows: Vec<Row> = query.fetch_all(&mut *conn).await?;
+    let mut contexts = Vec::with_capacity(rows.len());
+    for row in rows {
+        contexts.extend(complete(conn, Some(row)).await?);
+    }
+    Ok(contexts)
 }
 
 async fn complete(conn: &mut PgConnection, row: Option<Row>) -> Result<Option<ContextRow>> {

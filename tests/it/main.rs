@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a file per capability.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test fails like the test")]
 
+mod accessible;
 mod browser;
 mod bundles;
 mod callers;
@@ -41,6 +42,7 @@ mod secrets;
 mod server;
 mod set_context;
 mod smart_rows;
+mod standalone;
 mod statements;
 mod subscription_engine;
 mod subscriptions;

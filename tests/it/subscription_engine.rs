@@ -148,6 +148,7 @@ fn caller(client: &str) -> Caller {
         grant_id: sofa::id::new_uuid(),
         scopes: ScopeSet::parse("system/Subscription.cruds"),
         launch: None,
+        patient: None,
         request_id: None,
         walls: Walls::default(),
     }

@@ -1,5 +1,6 @@
 //! The pages people see, one per file: plain HTML forms without script. Their words are in [`super::text`].
 
+mod chooser;
 mod consent;
 mod continue_as;
 mod headers;
@@ -14,6 +15,7 @@ use axum::routing::get;
 
 use super::OauthState;
 
+pub use chooser::{Candidate, Chooser, chooser};
 pub use consent::{ConsentForm, Item, consent};
 pub use continue_as::{ContinueAs, continue_as};
 pub use headers::framed_by;

@@ -1,6 +1,6 @@
 //! The pages in English.
 
-use super::{Consent, Continue, Login, Manage, Problem, Scopes, Texts};
+use super::{Chooser, Consent, Continue, Login, Manage, Problem, Scopes, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "en",
@@ -22,6 +22,28 @@ pub const TEXTS: Texts = Texts {
         launched_by: "It was started from",
         go_on: "Continue as",
         other: "I am another person",
+        cancel: "Cancel",
+    },
+    chooser: Chooser {
+        patients_title: "Which patient?",
+        visits_title: "Which visit?",
+        wants_patient: "asks which patient you want to work with.",
+        wants_visit: "asks which visit of the patient it is about.",
+        name: "Name",
+        birthdate: "Date of birth",
+        identifier: "Health number or other identifier",
+        search: "Search",
+        nothing: "There is nobody to choose from.",
+        misunderstood: "The search is not understood.",
+        unnamed: "Without a name",
+        born: "born",
+        female: "female",
+        male: "male",
+        other_gender: "other or unknown gender",
+        began: "since",
+        open_since: "opened",
+        more: "More",
+        no_visit: "No particular visit",
         cancel: "Cancel",
     },
     consent: Consent {

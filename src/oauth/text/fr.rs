@@ -1,6 +1,6 @@
 //! The pages in French.
 
-use super::{Consent, Continue, Login, Manage, Problem, Scopes, Texts};
+use super::{Chooser, Consent, Continue, Login, Manage, Problem, Scopes, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "fr",
@@ -22,6 +22,28 @@ pub const TEXTS: Texts = Texts {
         launched_by: "Elle a été lancée depuis",
         go_on: "Continuer comme",
         other: "Je suis une autre personne",
+        cancel: "Annuler",
+    },
+    chooser: Chooser {
+        patients_title: "Quel patient ?",
+        visits_title: "Quelle consultation ?",
+        wants_patient: "vous demande avec quel patient vous voulez travailler.",
+        wants_visit: "vous demande de quelle consultation du patient il s’agit.",
+        name: "Nom",
+        birthdate: "Date de naissance",
+        identifier: "Numéro d’assurance maladie ou autre identifiant",
+        search: "Chercher",
+        nothing: "Il n’y a personne à choisir.",
+        misunderstood: "La recherche n’est pas comprise.",
+        unnamed: "Sans nom",
+        born: "date de naissance",
+        female: "femme",
+        male: "homme",
+        other_gender: "autre genre ou genre inconnu",
+        began: "depuis",
+        open_since: "ouvert",
+        more: "Plus",
+        no_visit: "Aucune consultation en particulier",
         cancel: "Annuler",
     },
     consent: Consent {

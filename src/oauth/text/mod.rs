@@ -15,6 +15,7 @@ pub struct Texts {
     pub lang: &'static str,
     pub login: Login,
     pub go_on: Continue,
+    pub chooser: Chooser,
     pub consent: Consent,
     pub scopes: Scopes,
     pub manage: Manage,
@@ -42,6 +43,30 @@ pub struct Continue {
     pub launched_by: &'static str,
     pub go_on: &'static str,
     pub other: &'static str,
+    pub cancel: &'static str,
+}
+
+/// The picker.
+pub struct Chooser {
+    pub patients_title: &'static str,
+    pub visits_title: &'static str,
+    pub wants_patient: &'static str,
+    pub wants_visit: &'static str,
+    pub name: &'static str,
+    pub birthdate: &'static str,
+    pub identifier: &'static str,
+    pub search: &'static str,
+    pub nothing: &'static str,
+    pub misunderstood: &'static str,
+    pub unnamed: &'static str,
+    pub born: &'static str,
+    pub female: &'static str,
+    pub male: &'static str,
+    pub other_gender: &'static str,
+    pub began: &'static str,
+    pub open_since: &'static str,
+    pub more: &'static str,
+    pub no_visit: &'static str,
     pub cancel: &'static str,
 }
 

@@ -106,7 +106,7 @@ impl Browser {
         self.known_targets.push(target.to_owned());
         let attached = self.call(None, "Target.attachToTarget", json!({ "targetId": target, "flatten": true })).await;
         let tab = Tab { session: attached["sessionId"].as_str().unwrap().to_owned() };
-        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable", "Network.enable"] {
             self.call(Some(&tab), domain, json!({})).await;
         }
         tab
@@ -146,6 +146,50 @@ impl Browser {
     pub async fn fill(&mut self, tab: &Tab, selector: &str, text: &str) {
         self.until(tab, &format!("document.querySelector({selector:?})")).await;
         self.eval(tab, &format!("document.querySelector({selector:?}).value = {text:?}")).await;
+    }
+
+    /// Presses and releases a key as a person does: `Tab`, `Enter` or `Space`.
+    pub async fn press(&mut self, tab: &Tab, key: &str) {
+        let (key, code, number, text) = match key {
+            "Tab" => ("Tab", "Tab", 9, ""),
+            "Enter" => ("Enter", "Enter", 13, "\r"),
+            "Space" => (" ", "Space", 32, " "),
+            other => panic!("no key {other}"),
+        };
+        let mut down = json!({ "type": "keyDown", "key": key, "code": code, "windowsVirtualKeyCode": number });
+        if !text.is_empty() {
+            down["text"] = text.into();
+        }
+        self.call(Some(tab), "Input.dispatchKeyEvent", down).await;
+        let up = json!({ "type": "keyUp", "key": key, "code": code, "windowsVirtualKeyCode": number });
+        self.call(Some(tab), "Input.dispatchKeyEvent", up).await;
+    }
+
+    /// Goes to what a selector finds with the Tab key alone; there must be a mark that shows where one is.
+    pub async fn tab_to(&mut self, tab: &Tab, selector: &str) {
+        self.until(tab, &format!("document.readyState === 'complete' && document.querySelector({selector:?})")).await;
+        let is_there = format!("document.activeElement?.matches({selector:?}) === true");
+        for _ in 0..60 {
+            if self.eval(tab, &is_there).await == true {
+                let mark = "getComputedStyle(document.activeElement).outlineStyle !== 'none'";
+                assert_eq!(self.eval(tab, mark).await, true, "{selector} shows no focus");
+                return;
+            }
+            self.press(tab, "Tab").await;
+        }
+        panic!("the Tab key does not lead to {selector}");
+    }
+
+    /// Types a text where the focus is.
+    pub async fn enter_text(&mut self, tab: &Tab, text: &str) {
+        self.call(Some(tab), "Input.insertText", json!({ "text": text })).await;
+    }
+
+    /// Asks for pages in this language, and goes to an address.
+    pub async fn go_to(&mut self, tab: &Tab, url: &str, language: &str) {
+        let headers = json!({ "headers": { "Accept-Language": language } });
+        self.call(Some(tab), "Network.setExtraHTTPHeaders", headers).await;
+        self.call(Some(tab), "Page.navigate", json!({ "url": url })).await;
     }
 
     /// Writes a picture of a tab into the folder `SOFA_TEST_SCREENSHOTS`, when that is set.
