@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::{Router, extract::State, http::StatusCode, middleware, routing::get};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ipnet::IpNet;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer, trace::TraceLayer};
@@ -20,7 +21,7 @@ use crate::{
     secret::Sealer,
     store,
     token::key_set::KeySet,
-    web::request_id,
+    web::{peer, request_id, security},
     worker,
 };
 
@@ -47,7 +48,7 @@ impl App {
         configured::apply(&pool, &config, clock.now()).await?;
         let issuer = config.server.public_url.clone();
         let keys = KeySet::open(pool.clone(), sealer.clone(), clock.clone(), issuer).await?;
-        let keys = Arc::new(keys);
+        let keys = Arc::new(keys.with_access_tokens(config.oauth.access_token_algorithm).await?);
         let validator =
             Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound, validator);
@@ -64,17 +65,20 @@ impl App {
         let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, self.config.server.request_timeout);
         // Below the FHIR base what takes too long ends in an OperationOutcome, so that surface has its own clock.
         let others = oauth::router(self.oauth.clone()).merge(health).layer(timeout);
+        let trusted: Arc<[IpNet]> = self.config.server.trusted_proxies.as_slice().into();
         Router::new()
             .merge(rest::router(RestState::new("/fhir", self.engine.clone(), self.keys.clone(), self.walls)))
             .merge(others)
             .layer(CatchPanicLayer::new())
+            .layer(security::headers(self.config.server.is_https()))
             .layer(TraceLayer::new_for_http().make_span_with(span))
+            .layer(middleware::from_fn_with_state(trusted, peer::middleware))
             .layer(middleware::from_fn(request_id::middleware))
     }
 
     /// Starts the background loops; they end with `shutdown`.
     pub fn start_workers(&self, shutdown: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
-        worker::start(&self.engine, shutdown)
+        worker::start(&self.engine, &self.oauth, shutdown)
     }
 }
 

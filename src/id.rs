@@ -13,7 +13,12 @@ pub fn random_token() -> String {
 
 /// SHA-256 of a token: what is stored in its place. A random 256-bit token needs no slow hash.
 pub fn token_digest(token: &str) -> Vec<u8> {
-    digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
+    digest(token.as_bytes())
+}
+
+/// SHA-256.
+pub fn digest(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
 /// A fresh, time-ordered UUID for rows and server-assigned resource ids (it fits FHIR's `id`: 36 of 64 characters).

@@ -8,15 +8,16 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     context::expiry,
     interaction::{Engine, Failure, subscription, write},
-    oauth,
+    oauth::{self, OauthState},
     store::presence::Presence,
 };
 
 /// Starts all loops. Each runs once at once: what a killed process left behind is looked after at start.
-pub fn start(engine: &Engine, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
+pub fn start(engine: &Engine, oauth: &OauthState, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
     let lease = engine.config.delivery.lease;
     vec![
         tokio::spawn(presence(engine.clone(), shutdown.clone())),
+        tokio::spawn(count_strangers(oauth.clone(), shutdown.clone())),
         spawn("recovery", lease / 4, engine, shutdown, |engine| async move { write::recover(&engine).await }),
         spawn(
             "handshakes",
@@ -29,10 +30,38 @@ pub fn start(engine: &Engine, shutdown: &CancellationToken) -> Vec<JoinHandle<()
         spawn("ended Subscriptions", Duration::from_secs(5), engine, shutdown, |engine| async move {
             subscription::switch_off_ended(&engine).await
         }),
+        spawn("signing keys", Duration::from_secs(600), engine, shutdown, {
+            let oauth = oauth.clone();
+            move |_| rotate_keys(oauth.clone())
+        }),
         spawn("used-up grants", Duration::from_secs(600), engine, shutdown, |engine| async move {
             Ok(oauth::sweep(&engine.pool, engine.now()).await?)
         }),
     ]
+}
+
+async fn rotate_keys(oauth: OauthState) -> Result<usize, Failure> {
+    oauth::rotate_old_keys(&oauth).await.map_err(|error| {
+        tracing::error!(%error, "the signing keys could not be rotated");
+        Failure::Internal
+    })
+}
+
+/// Writes how many strangers were refused, once a minute and at the end.
+async fn count_strangers(oauth: OauthState, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(20));
+    loop {
+        let at_the_end = tokio::select! {
+            () = shutdown.cancelled() => true,
+            _ = ticks.tick() => false,
+        };
+        if let Err(error) = oauth::write_counts(&oauth, at_the_end).await {
+            tracing::error!(%error, "the number of refused strangers could not be written");
+        }
+        if at_the_end {
+            return;
+        }
+    }
 }
 
 /// Keeps this process's sign of life up, so that its leases are respected while it lives and free when it dies.

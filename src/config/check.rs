@@ -33,6 +33,7 @@ pub(super) fn check(config: &Config) -> Checked {
     validation(config)?;
     times(config)?;
     config.oauth.check()?;
+    config.keys.check()?;
     config.standalone.check()?;
     config.registry.check()?;
     let types = config.context.resource_types.iter().flatten();
@@ -58,7 +59,21 @@ fn server(config: &Config) -> Checked {
     demand(!server.public_url.ends_with('/'), key, "must not end with a slash")?;
     let bare =
         url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    demand(bare, key, "must have neither query, fragment nor user")
+    demand(bare, key, "must have neither query, fragment nor user")?;
+    let safe = url.scheme() == "https" || server.insecure_public_url || is_this_machine(&url);
+    let message = "must begin with https:// off this machine: over http everybody on the way reads codes, tokens and \
+        patients (server.insecure_public_url = true allows it)";
+    demand(safe, key, message)
+}
+
+/// Whether only programs of this machine can reach it.
+fn is_this_machine(url: &url::Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn database(config: &Config) -> Checked {

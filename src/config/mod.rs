@@ -4,6 +4,8 @@
 //! [`load`] lays a file, environment variables and flags over it, resolves `…_file` keys and checks the whole.
 
 mod check;
+mod keys;
+mod limits;
 mod load;
 mod oauth;
 mod registry;
@@ -15,10 +17,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use keys::Keys;
+pub use limits::Limits;
 pub use load::{Error, Flag, Sources, load};
-pub use oauth::{ConsentPolicy, Oauth};
+pub use oauth::{ConsentPolicy, Oauth, SigningAlgorithm};
 pub use registry::{ConfiguredClient, Registry};
 pub use standalone::{SharedPatients, Standalone};
 
@@ -54,6 +59,10 @@ pub struct Config {
     pub events: Events,
     /// `[oauth]`
     pub oauth: Oauth,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[keys]`
+    pub keys: Keys,
     /// `[standalone]`
     pub standalone: Standalone,
     /// `[registry]`
@@ -73,10 +82,14 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Issuer, without a slash at the end. The FHIR base is this plus `/fhir`.
     pub public_url: String,
+    /// Whether `public_url` may be `http://` off this machine.
+    pub insecure_public_url: bool,
     /// PEM certificate chain; set together with `tls_key`.
     pub tls_cert: Option<PathBuf>,
     /// PEM private key.
     pub tls_key: Option<PathBuf>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// The longest a request may take.
     #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
@@ -86,6 +99,11 @@ pub struct Server {
 }
 
 impl Server {
+    /// Whether clients reach it over TLS, which a gateway may end.
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https:")
+    }
+
     /// The FHIR base URL, without a slash at the end.
     pub fn fhir_base(&self) -> String {
         format!("{}/fhir", self.public_url)

@@ -6,10 +6,22 @@ use serde::Deserialize;
 
 use super::check::{Checked, demand, longer_than_zero};
 
+/// What tokens can be signed with (RFC 7518).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum SigningAlgorithm {
+    /// RSA with SHA-256.
+    Rs256,
+    /// ECDSA on P-384 with SHA-384.
+    Es384,
+}
+
 /// The authorization server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Oauth {
+    /// What access tokens are signed with.
+    pub access_token_algorithm: SigningAlgorithm,
     /// Lifetime of an access token of a launched app.
     #[serde(with = "humantime_serde")]
     pub access_token_ttl: Duration,
@@ -22,6 +34,12 @@ pub struct Oauth {
     /// Lifetime of a refresh token.
     #[serde(with = "humantime_serde")]
     pub refresh_token_ttl: Duration,
+    /// How long a refresh token that was used may be sent again.
+    #[serde(with = "humantime_serde")]
+    pub refresh_grace: Duration,
+    /// How long a grant can be renewed.
+    #[serde(with = "humantime_serde")]
+    pub grant_lifetime: Duration,
     /// How long a user stays signed in.
     #[serde(with = "humantime_serde")]
     pub session_ttl: Duration,
@@ -73,7 +91,14 @@ impl Oauth {
             ("oauth.session_ttl", self.session_ttl),
             ("oauth.login_window", self.login_window),
         ])?;
+        demand(self.refresh_grace <= Duration::from_mins(1), "oauth.refresh_grace", "must not be longer than 1m")?;
+        let message = "must not be shorter than oauth.refresh_token_ttl";
+        demand(self.grant_lifetime >= self.refresh_token_ttl, "oauth.grant_lifetime", message)?;
         demand(self.login_attempts >= 1, "oauth.login_attempts", "must be at least 1")?;
+        // SMART wants no longer ones, and a retired key is believed for two days only.
+        let hour = Duration::from_hours(1);
+        demand(self.access_token_ttl <= hour, "oauth.access_token_ttl", "must not be longer than 1h")?;
+        demand(self.service_token_ttl <= hour, "oauth.service_token_ttl", "must not be longer than 1h")?;
         demand(self.code_ttl <= Duration::from_mins(10), "oauth.code_ttl", "must not be longer than 10m")?;
         let message = "must not be shorter than oauth.access_token_ttl";
         demand(self.refresh_token_ttl >= self.access_token_ttl, "oauth.refresh_token_ttl", message)

@@ -148,6 +148,19 @@ fn contradictions_are_refused() {
         ("[context]\nttl = \"1m\"", "context.launch_window: must not be longer than context.ttl"),
         ("[server]\npublic_url = \"http://x/\"", "sofa.toml:2: server.public_url: must not end with a slash"),
         ("[server]\npublic_url = \"x\"", "sofa.toml:2: server.public_url: "),
+        (
+            "[server]\npublic_url = \"http://sofa.example\"",
+            "server.public_url: must begin with https:// off this machine",
+        ),
+        (
+            "[server]\npublic_url = \"http://10.0.0.1:8080\"",
+            "server.public_url: must begin with https:// off this machine",
+        ),
+        ("[server]\npublic_url = \"http://localhost.example\"", "server.public_url: must begin with https:// off this"),
+        ("[oauth]\naccess_token_ttl = \"61m\"", "sofa.toml:2: oauth.access_token_ttl: must not be longer than 1h"),
+        ("[oauth]\nservice_token_ttl = \"2h\"", "sofa.toml:2: oauth.service_token_ttl: must not be longer than 1h"),
+        ("[oauth]\naccess_token_algorithm = \"HS256\"", "sofa.toml:2: oauth.access_token_algorithm: unknown variant"),
+        ("[keys]\nrotate_every = \"1h\"", "sofa.toml:2: keys.rotate_every: must be 0s or at least 1day"),
         ("[security]\nmaster_key = \"c2hvcnQ=\"", "sofa.toml:2: security.master_key: must be 32 bytes in base64"),
         ("[database]\nurl = \"postgres://x/y\"", "security.master_key: is needed when database.url is set"),
         ("[database]\nurl = \"mysql://x/y\"", "sofa.toml:2: database.url: must begin with postgres://"),
@@ -157,6 +170,9 @@ fn contradictions_are_refused() {
         ),
         ("[validation]\npackages = [\"\"]", "sofa.toml:2: validation.packages: must not have an empty path"),
         ("[oauth]\ncode_ttl = \"1h\"", "sofa.toml:2: oauth.code_ttl: "),
+        ("[oauth]\nrefresh_grace = \"2m\"", "sofa.toml:2: oauth.refresh_grace: must not be longer than 1m"),
+        ("[oauth]\ngrant_lifetime = \"1h\"", "sofa.toml:2: oauth.grant_lifetime: must not be shorter than"),
+        ("[server]\ntrusted_proxies = [\"10.0.0.0\"]", "sofa.toml:2: server.trusted_proxies[0]: "),
         ("[oauth]\nsession_ttl = \"0s\"", "sofa.toml:2: oauth.session_ttl: must be longer than zero"),
         ("[context]\nresource_types = [\"patient\"]", "sofa.toml:2: context.resource_types: \"patient\""),
         ("[log]\nfilter = \"a=b=c\"", "sofa.toml:2: log.filter: "),
@@ -165,6 +181,16 @@ fn contradictions_are_refused() {
         let message = refused(sources);
         assert!(message.contains(wanted), "{message:?} does not contain {wanted:?}");
     }
+}
+
+#[test]
+fn http_is_for_this_machine_or_who_insists() {
+    for url in
+        ["http://localhost:8080", "http://sofa.localhost", "http://127.0.0.1:1", "http://[::1]:1", "https://x.example"]
+    {
+        assert!(Config::from_toml(&format!("[server]\npublic_url = {url:?}")).is_ok(), "{url}");
+    }
+    assert!(Config::from_toml("[server]\npublic_url = \"http://x.example\"\ninsecure_public_url = true").is_ok());
 }
 
 #[test]

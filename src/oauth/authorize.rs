@@ -10,6 +10,11 @@
 //! | anything else wrong | 303 to the app with `error`, `error_description` and `state` |
 //! | `prompt=none` and nobody suitable is signed in | 303 with `login_required` |
 //! | `prompt=none` and somebody is, but a page is needed | 303 with `interaction_required` or `consent_required` |
+//! | a request object (OpenID Connect Core 1.0 section 6), by value or by reference | 303 with `request_not_supported`, `request_uri_not_supported` |
+//!
+//! Every answer to the app names this server (`iss`, RFC 9207), so that an app that talks to many does not take the code of
+//! one to another. An `id_token_hint` that is not of the person who is signed in, or cannot be read, counts as nobody signed
+//! in. The pages speak the first language of `ui_locales` that they know; a cookie carries it from page to page.
 //!
 //! A launch may be authorized again, by its owner, as long as the launch window is open: an app that is reloaded starts
 //! over, so a launchID is not used up by its first use. The window is for beginning: who begins within it has the life of
@@ -36,8 +41,8 @@ use super::approval::SignedIn;
 use super::flow::{self, Flow, May};
 use super::form::{Parameters, Repeated, is_form};
 use super::page::{self, Problem};
-use super::visitor::{Visitor, record};
-use super::{OauthState, launch_values, login, register};
+use super::visitor::{Language, Visitor, record};
+use super::{OauthState, cookie, launch_values, login, register, strangers};
 use crate::id::token_digest;
 use crate::smart::client::redirect_is_registered;
 use crate::smart::launch::LaunchValues;
@@ -48,6 +53,12 @@ use crate::store::audit::Entry;
 use crate::store::client::{Client, Role, Source};
 use crate::store::context::ContextRow;
 
+// What is kept while somebody signs in is bounded, in bytes: anybody can send it.
+const LONGEST_STATE: usize = 2048;
+const LONGEST_NONCE: usize = 512;
+const LONGEST_REDIRECT_URI: usize = 2048;
+const LONGEST_SCOPE: usize = 8192;
+
 /// Why an authorization is refused, once it is known where to say so.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -55,6 +66,8 @@ pub enum Refusal {
     Missing(&'static str),
     #[error("{0} is there more than once")]
     Repeated(&'static str),
+    #[error("{0} is longer than this server takes")]
+    TooLong(&'static str),
     #[error("response_type must be code")]
     ResponseType,
     #[error("this client may not use the authorization code flow")]
@@ -87,6 +100,18 @@ pub enum Refusal {
     Cancelled,
     #[error("the user must sign in")]
     LoginRequired,
+    #[error("request objects are not supported: send the parameters themselves")]
+    RequestObject,
+    #[error("request_uri is not supported: send the parameters themselves")]
+    RequestUri,
+    #[error("response_mode must be query")]
+    ResponseMode,
+    #[error("prompt must be none alone, or one or more of login, select_account and consent")]
+    Prompt,
+    #[error("max_age must be a number of seconds")]
+    MaxAge,
+    #[error("too many people sign in from there at the moment")]
+    TooMany,
     #[error("what was picked was not offered")]
     NotOffered,
     #[error("patients cannot be listed at the moment")]
@@ -105,12 +130,18 @@ impl Refusal {
         match self {
             Self::Missing(_)
             | Self::Repeated(_)
+            | Self::TooLong(_)
             | Self::ChallengeMethod
             | Self::Challenge
             | Self::Audience
             | Self::TwoAudiences
             | Self::Launch
-            | Self::LaunchScope => "invalid_request",
+            | Self::LaunchScope
+            | Self::ResponseMode
+            | Self::Prompt
+            | Self::MaxAge => "invalid_request",
+            Self::RequestObject => "request_not_supported",
+            Self::RequestUri => "request_uri_not_supported",
             Self::ResponseType => "unsupported_response_type",
             Self::Client | Self::NotAnApp => "unauthorized_client",
             Self::NoLaunch | Self::Scope => "invalid_scope",
@@ -118,6 +149,7 @@ impl Refusal {
                 "access_denied"
             }
             Self::LoginRequired => "login_required",
+            Self::TooMany => "temporarily_unavailable",
             Self::InteractionRequired => "interaction_required",
             Self::ConsentRequired => "consent_required",
             Self::NoList => "temporarily_unavailable",
@@ -142,6 +174,10 @@ impl From<sqlx::Error> for Refusal {
 /// Whom to answer, and where: known good before anything is sent there.
 #[derive(Clone)]
 pub struct Recipient {
+    /// Who answers: this server.
+    pub issuer: String,
+    /// Origins that may show the pages in a frame: those of the point-of-care system that made the launch.
+    pub frames: Vec<String>,
     pub client: Client,
     pub redirect_uri: String,
     pub state: Option<String>,
@@ -169,6 +205,14 @@ struct Prompt {
     always: bool,
     consent: bool,
     max_age: Option<Duration>,
+    /// An `id_token_hint` was sent: of this person, if it is a token of this server.
+    hint: Option<Option<String>>,
+}
+
+/// Of an ID token that comes back, what counts.
+#[derive(Deserialize)]
+struct Hint {
+    sub: String,
 }
 
 /// The route of this endpoint.
@@ -178,7 +222,7 @@ pub fn routes() -> Router<OauthState> {
 
 /// `GET /authorize`.
 async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    begin(&state, &visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
+    begin(&state, visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
 }
 
 /// `POST /authorize`.
@@ -187,12 +231,20 @@ async fn post(State(state): State<OauthState>, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(visitor) = Visitor::from_request_parts(&mut parts, &state).await;
     match Bytes::from_request(Request::from_parts(parts, body), &state).await {
-        Ok(body) if is_form => begin(&state, &visitor, &Parameters::parse(&body)).await,
+        Ok(body) if is_form => begin(&state, visitor, &Parameters::parse(&body)).await,
         _ => page::problem(visitor.language, Problem::Malformed),
     }
 }
 
-async fn begin(state: &OauthState, visitor: &Visitor, parameters: &Parameters) -> Response {
+async fn begin(state: &OauthState, mut visitor: Visitor, parameters: &Parameters) -> Response {
+    let asked = parameters.one("ui_locales").ok().flatten().and_then(Language::first);
+    visitor.speak(asked);
+    let mut response = answer(state, &visitor, parameters).await;
+    cookie::set(response.headers_mut(), visitor.cookies.set_language(asked));
+    response
+}
+
+async fn answer(state: &OauthState, visitor: &Visitor, parameters: &Parameters) -> Response {
     let recipient = match find_recipient(state, parameters).await {
         Ok(recipient) => recipient,
         Err(problem) => return page::problem(visitor.language, problem),
@@ -211,14 +263,16 @@ async fn begin(state: &OauthState, visitor: &Visitor, parameters: &Parameters) -
 async fn find_recipient(state: &OauthState, parameters: &Parameters) -> Result<Recipient, Problem> {
     let one = |name| parameters.one(name).map_err(|_| Problem::Malformed);
     let client_id = one("client_id")?.ok_or(Problem::UnknownClient)?;
-    let redirect_uri = one("redirect_uri")?.ok_or(Problem::RedirectUri)?;
+    let redirect_uri =
+        one("redirect_uri")?.filter(|uri| uri.len() <= LONGEST_REDIRECT_URI).ok_or(Problem::RedirectUri)?;
     let client = find_client(state, client_id).await?;
     if !redirect_is_registered(redirect_uri, &client.redirect_uris, client.loopback_redirects) {
         return Err(Problem::RedirectUri);
     }
-    // A repeated state is refused below, and then there is none to give back.
-    let state = parameters.one("state").ok().flatten().map(str::to_owned);
-    Ok(Recipient { client, redirect_uri: redirect_uri.to_owned(), state })
+    let issuer = state.public_url().to_owned();
+    // A repeated or too long state is refused below, and then there is none to give back.
+    let state = parameters.one("state").ok().flatten().filter(|state| state.len() <= LONGEST_STATE).map(str::to_owned);
+    Ok(Recipient { issuer, frames: Vec::new(), client, redirect_uri: redirect_uri.to_owned(), state })
 }
 
 /// The enabled client of that id.
@@ -240,14 +294,19 @@ async fn proceed(
     parameters: &Parameters,
     recipient: &Recipient,
 ) -> Result<Response, Refusal> {
-    let prompt = read_prompt(parameters)?;
+    check_supported(parameters)?;
+    let prompt = read_prompt(state, parameters).await?;
     let mut conn = state.engine.pool.acquire().await?;
     let request = read_request(state, &mut conn, parameters, recipient, prompt.consent).await?;
+    let frames = store::client::frame_ancestors(&mut conn, request.context).await?;
+    let recipient = &Recipient { frames, ..recipient.clone() };
     drop(conn);
     let signed_in = if prompt.always { None } else { flow::find_signed_in(state, visitor).await? };
-    let is_recent =
-        |signed_in: &SignedIn| prompt.max_age.is_none_or(|max_age| state.now() - signed_in.since <= max_age);
-    if let Some(signed_in) = signed_in.filter(is_recent) {
+    let is_meant = |signed_in: &SignedIn| {
+        prompt.max_age.is_none_or(|max_age| state.now() - signed_in.since <= max_age)
+            && prompt.hint.as_ref().is_none_or(|hint| *hint == Some(signed_in.user.id.to_string()))
+    };
+    if let Some(signed_in) = signed_in.filter(is_meant) {
         let may = if prompt.never { May::OnlyAnswer } else { May::Ask };
         let mut flow = Flow::begin(request.clone(), recipient.clone(), signed_in);
         match flow::advance(state, visitor, &mut flow, may).await {
@@ -260,14 +319,41 @@ async fn proceed(
     if prompt.never {
         return Err(Refusal::LoginRequired);
     }
+    state.limits.sign_in(visitor.address).map_err(|_| Refusal::TooMany)?;
     Ok(login::ask(state, visitor, &flow::Purpose::Authorize(request), Some(recipient)).await?)
 }
 
-fn read_prompt(parameters: &Parameters) -> Result<Prompt, Refusal> {
-    let words = parameters.one("prompt")?.unwrap_or_default();
-    let has = |wanted| words.split_ascii_whitespace().any(|word| word == wanted);
-    let max_age = parameters.one("max_age")?.and_then(|seconds| seconds.parse().ok()).map(Duration::seconds);
-    Ok(Prompt { never: has("none"), always: has("login") || has("select_account"), consent: has("consent"), max_age })
+/// What this server does not do must not be passed over: the app relies on it.
+fn check_supported(parameters: &Parameters) -> Result<(), Refusal> {
+    if parameters.one("request")?.is_some() {
+        return Err(Refusal::RequestObject);
+    }
+    if parameters.one("request_uri")?.is_some() {
+        return Err(Refusal::RequestUri);
+    }
+    match parameters.one("response_mode")? {
+        None | Some("query") => Ok(()),
+        Some(_) => Err(Refusal::ResponseMode),
+    }
+}
+
+async fn read_prompt(state: &OauthState, parameters: &Parameters) -> Result<Prompt, Refusal> {
+    let words: Vec<_> = parameters.one("prompt")?.unwrap_or_default().split_ascii_whitespace().collect();
+    let known = words.iter().all(|word| ["none", "login", "select_account", "consent"].contains(word));
+    let never = words.contains(&"none");
+    if !known || (never && words.len() > 1) {
+        return Err(Refusal::Prompt);
+    }
+    let max_age = match parameters.one("max_age")? {
+        Some(seconds) => Some(Duration::seconds(seconds.parse::<u32>().map_err(|_| Refusal::MaxAge)?.into())),
+        None => None,
+    };
+    let hint = match parameters.one("id_token_hint")? {
+        Some(token) => Some(state.keys.verify::<Hint>("JWT", token).await.ok().map(|hint| hint.sub)),
+        None => None,
+    };
+    let always = words.contains(&"login") || words.contains(&"select_account");
+    Ok(Prompt { never, always, consent: words.contains(&"consent"), max_age, hint })
 }
 
 async fn read_request(
@@ -278,6 +364,11 @@ async fn read_request(
     ask_consent: bool,
 ) -> Result<AuthorizationRequest, Refusal> {
     let required = |name| parameters.one(name)?.ok_or(Refusal::Missing(name));
+    for (name, longest) in [("state", LONGEST_STATE), ("nonce", LONGEST_NONCE), ("scope", LONGEST_SCOPE)] {
+        if parameters.one(name)?.is_some_and(|value| value.len() > longest) {
+            return Err(Refusal::TooLong(name));
+        }
+    }
     let sent_state = required("state")?;
     if required("response_type")? != "code" {
         return Err(Refusal::ResponseType);
@@ -425,10 +516,11 @@ impl Recipient {
         register::shown_name(&self.client, &self.redirect_uri)
     }
 
-    /// Sends the browser back to the app. 303, so that a form is never posted again to another server.
+    /// Sends the browser back to the app, with `state` and `iss`. 303, so that a form is never posted again to another server.
     pub fn answer(&self, members: &[(&str, &str)]) -> Response {
         let mut location = self.redirect_uri.clone();
-        let members = members.iter().copied().chain(self.state.as_deref().map(|state| ("state", state)));
+        let state = self.state.as_deref().map(|state| ("state", state));
+        let members = members.iter().copied().chain(state).chain([("iss", self.issuer.as_str())]);
         for (name, value) in members {
             location.push(if location.contains('?') { '&' } else { '?' });
             location.push_str(name);
@@ -466,7 +558,10 @@ pub async fn refuse(
         detail: Some(&description),
         ..Entry::default()
     };
-    record(state, &entry).await;
+    match user {
+        Some(_) => record(state, &entry).await,
+        None => strangers::refused(state, &entry).await,
+    }
     recipient.answer(&[("error", refusal.code()), ("error_description", &description)])
 }
 
@@ -564,6 +659,8 @@ mod tests {
     #[test]
     fn the_answer_keeps_the_query_and_returns_the_state_unchanged() {
         let recipient = Recipient {
+            issuer: "https://s.example".into(),
+            frames: Vec::new(),
             client: client(Role::App, "openid"),
             redirect_uri: "https://app.example/cb?keep=1".into(),
             state: Some("a b&c=d+é#".into()),
@@ -571,7 +668,10 @@ mod tests {
         let response = recipient.answer(&[("code", "x")]);
         assert_eq!(response.status(), StatusCode::SEE_OTHER);
         let location = response.headers()[header::LOCATION].to_str().unwrap();
-        assert_eq!(location, "https://app.example/cb?keep=1&code=x&state=a%20b%26c%3Dd%2B%C3%A9%23");
+        assert_eq!(
+            location,
+            "https://app.example/cb?keep=1&code=x&state=a%20b%26c%3Dd%2B%C3%A9%23&iss=https%3A%2F%2Fs.example"
+        );
     }
 
     #[test]

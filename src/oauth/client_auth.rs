@@ -91,6 +91,9 @@ pub async fn authenticate_if_named(
         Some(Proof::Assertion(jwt)) => by_assertion(state, jwt).await?,
         Some(Proof::Name(client_id)) => enabled(state, client_id, AuthMethod::None).await?,
     };
+    if client.auth_method != AuthMethod::None {
+        state.limits.client(&client.client_id)?;
+    }
     // Not needed beside a proof; tolerated when it agrees (two client libraries send it).
     match form.optional("client_id")? {
         Some(client_id) if client_id != client.client_id => Err(Refused::OtherClientId.into()),
@@ -179,6 +182,10 @@ async fn keys(state: &OauthState, client: &Client, jwt: &str) -> Result<Value, F
 }
 
 async fn enabled(state: &OauthState, client_id: &str, method: AuthMethod) -> Result<Client, Failure> {
+    // No text of the database can hold it.
+    if client_id.contains('\0') {
+        return Err(Refused::NotBelieved.into());
+    }
     let found = store::client::find(&mut *state.engine.pool.acquire().await?, client_id).await?;
     Ok(found.filter(|client| client.enabled && client.auth_method == method).ok_or(Refused::NotBelieved)?)
 }

@@ -141,7 +141,7 @@ pub fn page(visitor: &Visitor, flow: &Flow, scope: &ScopeSet, declined: &[String
         sentence: texts.scopes.sentence(scope),
         ticked: !declined.iter().any(|other| other == scope),
     });
-    page::consent(&ConsentForm {
+    let page = page::consent(&ConsentForm {
         language: visitor.language,
         client: &flow.recipient.shown_name(),
         redirect_uri: &flow.recipient.redirect_uri,
@@ -149,7 +149,8 @@ pub fn page(visitor: &Visitor, flow: &Flow, scope: &ScopeSet, declined: &[String
         person: &flow.signed_in.user.display_name,
         items: items.collect(),
         told: told.iter().map(|scope| texts.scopes.sentence(scope)).collect(),
-    })
+    });
+    page::framed_by(page, &flow.recipient.frames)
 }
 
 /// `POST /consent`.

@@ -32,14 +32,15 @@ pub fn routes() -> Router<OauthState> {
 
 /// The page. `poc`: the name of the point-of-care system that made the launch.
 pub fn page(visitor: &Visitor, flow: &Flow, poc: Option<&str>, token: &str) -> Response {
-    page::continue_as(&ContinueAs {
+    let page = page::continue_as(&ContinueAs {
         language: visitor.language,
         client: &flow.recipient.shown_name(),
         redirect_uri: &flow.recipient.redirect_uri,
         request: token,
         person: &flow.signed_in.user.display_name,
         poc,
-    })
+    });
+    page::framed_by(page, &flow.recipient.frames)
 }
 
 /// `POST /continue`.

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::store;
 use crate::token::key_set;
+use crate::web::limit::TooMany;
 
 /// The codes, each with its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,12 @@ pub enum Code {
     UnauthorizedClient,
     UnsupportedGrantType,
     InvalidScope,
+    /// A bearer token at an endpoint for clients (RFC 6750 section 3.1).
+    InvalidToken,
     ServerError,
     TemporarilyUnavailable,
+    /// Too many requests; RFC 6749 has no code of its own for it.
+    TooMany,
 }
 
 impl Code {
@@ -32,8 +37,9 @@ impl Code {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
+            Self::InvalidToken => "invalid_token",
             Self::ServerError => "server_error",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
+            Self::TemporarilyUnavailable | Self::TooMany => "temporarily_unavailable",
         }
     }
 
@@ -44,9 +50,10 @@ impl Code {
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope => StatusCode::BAD_REQUEST,
-            Self::InvalidClient => StatusCode::UNAUTHORIZED,
+            Self::InvalidClient | Self::InvalidToken => StatusCode::UNAUTHORIZED,
             Self::ServerError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TemporarilyUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 }
@@ -56,12 +63,20 @@ impl Code {
 pub struct Failure {
     code: Code,
     description: Cow<'static, str>,
+    /// Seconds until it is worth another try.
+    retry_after: Option<u64>,
 }
 
 impl Failure {
     /// `description` is for the developer of the client: ASCII, and nothing secret in it.
     pub fn new(code: Code, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, description: description.into() }
+        Self { code, description: description.into(), retry_after: None }
+    }
+}
+
+impl From<TooMany> for Failure {
+    fn from(too_many: TooMany) -> Self {
+        Self { retry_after: Some(too_many.retry_after), ..Self::new(Code::TooMany, too_many.to_string()) }
     }
 }
 
@@ -98,9 +113,16 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let body = Json(json!({ "error": self.code.as_str(), "error_description": self.description }));
         let mut response = (self.code.status(), NO_STORE, body).into_response();
-        if self.code == Code::InvalidClient {
-            let challenge = HeaderValue::from_static("Basic realm=\"sofa\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        let challenge = match self.code {
+            Code::InvalidClient => Some("Basic realm=\"sofa\", charset=\"UTF-8\""),
+            Code::InvalidToken => Some("Bearer realm=\"sofa\", error=\"invalid_token\""),
+            _ => None,
+        };
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

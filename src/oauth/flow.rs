@@ -126,6 +126,7 @@ pub async fn keep(
     let form = Form { digest: &token_digest(&token), browser_digest: &browser_digest };
     let mut tx = store::begin(&state.engine.pool).await?;
     store::flow::insert(&mut tx, form, stage, &parameters, state.now() + FORM_LIFE).await?;
+    store::flow::keep_the_newest(&mut tx, &browser_digest).await?;
     tx.commit().await?;
     Ok((token, new_cookie))
 }
@@ -155,7 +156,17 @@ pub async fn recipient(state: &OauthState, request: &AuthorizationRequest) -> Re
     if !redirect_is_registered(&request.redirect_uri, &client.redirect_uris, client.loopback_redirects) {
         return Err(Problem::RedirectUri);
     }
-    Ok(Recipient { client, redirect_uri: request.redirect_uri.clone(), state: Some(request.state.clone()) })
+    let frames = async {
+        let mut conn = state.engine.pool.acquire().await?;
+        store::client::frame_ancestors(&mut conn, request.context).await
+    };
+    Ok(Recipient {
+        issuer: state.public_url().to_owned(),
+        frames: frames.await.map_err(|error| unavailable(&error))?,
+        client,
+        redirect_uri: request.redirect_uri.clone(),
+        state: Some(request.state.clone()),
+    })
 }
 
 /// The request behind a form of a page that comes after the sign-in.

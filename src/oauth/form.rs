@@ -1,5 +1,7 @@
 //! OAuth parameters: form-encoded, each at most once, and absent when empty (RFC 6749 sections 3.1 and 3.2).
 
+use std::fmt;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
@@ -7,8 +9,15 @@ use bytes::Bytes;
 use super::error::{Code, Failure};
 
 /// The parameters of a query or a form body, in order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Parameters(Vec<(String, String)>);
+
+impl fmt::Debug for Parameters {
+    /// The names alone: values are codes, tokens and passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
 
 /// A parameter that is there more than once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +88,12 @@ pub fn is_form(request: &Request) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed_holds_no_value() {
+        let form = Form(Parameters::parse(b"grant_type=refresh_token&refresh_token=s3cret"));
+        assert_eq!(format!("{form:?}"), "Form([\"grant_type\", \"refresh_token\"])");
+    }
 
     #[test]
     fn a_repeated_parameter_is_an_error_and_an_empty_one_is_absent() {

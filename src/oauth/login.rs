@@ -4,7 +4,7 @@
 //! |---|---|
 //! | right name and password | session cookie, and the next page of [`super::flow`] or 303 to the app |
 //! | wrong name, wrong password, disabled account | 403, the form again, the same text and about the same time |
-//! | too many tries for the account or from the address | 429, the form again |
+//! | too many tries (see [`super::throttle`]) | 429, the form again |
 //! | the same, to see what apps may do | session cookie, and 303 to that page |
 //! | cancelled | 303 to the app with `access_denied` |
 //! | form too old, sent before, or shown to another browser | 400, a page |
@@ -21,18 +21,17 @@ use super::authorize::{AuthorizationRequest, Recipient, Refusal, refuse};
 use super::flow::{self, Flow, Purpose};
 use super::form::Parameters;
 use super::page::{self, Again, Login, Problem};
+use super::password::Asker;
+use super::throttle::{self, Attempt, Closed};
 use super::visitor::{Visitor, record};
-use super::{OauthState, cookie, manage};
+use super::{OauthState, cookie, manage, strangers};
 use crate::id::{random_token, token_digest};
 use crate::secret::Secret;
 use crate::store;
-use crate::store::attempt::Attempt;
 use crate::store::audit::Entry;
 use crate::store::flow::{Stage, Step};
 use crate::store::user::User;
-
-/// An address may try this many times as often as an account: a clinic shares one.
-const ADDRESS_FACTOR: i64 = 10;
+use crate::web::peer;
 
 /// Keeps what the person signs in for and shows the form that names it.
 pub async fn ask(
@@ -57,14 +56,15 @@ pub fn form(
     again: Option<Again>,
 ) -> Response {
     let client = recipient.map(Recipient::shown_name);
-    page::login(&Login {
+    let page = page::login(&Login {
         language: visitor.language,
         client: client.as_deref(),
         redirect_uri: recipient.map(|recipient| recipient.redirect_uri.as_str()),
         request: token,
         name,
         again,
-    })
+    });
+    page::framed_by(page, recipient.map_or(&[], |recipient| &recipient.frames))
 }
 
 /// A form that came back, with what it is for.
@@ -77,9 +77,14 @@ struct Submitted {
     cancelled: bool,
 }
 
+/// The headers that start a session, and make the browser known.
+type Cookies = [Option<HeaderValue>; 2];
+
 /// Why nobody is signed in.
 enum NotSignedIn {
     Again(Again),
+    /// For so many seconds.
+    TooMany(u64),
     /// The form was used meanwhile.
     Gone,
     Refused(Refusal),
@@ -106,8 +111,13 @@ async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes)
         return cancel(&state, &visitor, &submitted).await;
     }
     match sign_in(&state, &visitor, &submitted).await {
-        Ok((signed_in, session)) => finish(&state, &visitor, submitted, signed_in, &session).await,
-        Err(NotSignedIn::Again(again)) => show_again(&state, &visitor, &submitted, again),
+        Ok((signed_in, cookies)) => finish(&state, &visitor, submitted, signed_in, cookies).await,
+        Err(NotSignedIn::Again(again)) => show_again(&visitor, &submitted, again),
+        Err(NotSignedIn::TooMany(seconds)) => {
+            let mut response = show_again(&visitor, &submitted, Again::TooMany);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+        }
         Err(NotSignedIn::Gone) => page::problem(visitor.language, Problem::FormGone),
         Err(NotSignedIn::Refused(refusal)) => tell(&state, &visitor, &submitted, &refusal).await,
     }
@@ -158,26 +168,32 @@ async fn use_up(state: &OauthState, submitted: &Submitted) -> Result<bool, Refus
     Ok(ended)
 }
 
-/// Checks the password and starts a session; gives the person and the value of the session cookie.
+/// Checks the password and starts a session; gives the person and the cookies to set.
 async fn sign_in(
     state: &OauthState,
     visitor: &Visitor,
     submitted: &Submitted,
-) -> Result<(SignedIn, String), NotSignedIn> {
+) -> Result<(SignedIn, Cookies), NotSignedIn> {
     let now = state.now();
-    let (account, address) = (token_digest(&submitted.name.to_lowercase()), token_digest(&visitor.address));
-    let attempt = Attempt { account: &account, address: &address, at: now };
-    let user = begin_attempt(state, submitted, &attempt).await?.filter(|user| user.enabled);
+    let (user, attempt) = begin_attempt(state, visitor, submitted).await?;
+    let user = user.filter(|user| user.enabled);
     let password_hash = user.as_ref().map(|user| user.password_hash.clone());
-    let right = state.passwords.is_right(submitted.password.clone(), password_hash).await;
+    let asker = Asker { network: peer::network(visitor.address), is_known: attempt.is_known };
+    let right = state.passwords.is_right(asker, submitted.password.clone(), password_hash).await;
     let Some(user) = user.filter(|_| matches!(right, Ok(true))) else {
+        if right.is_err() {
+            throttle::withdraw(state, &attempt).await?;
+            return Err(NotSignedIn::Again(Again::Busy));
+        }
         record_login(state, visitor, submitted, None).await;
-        return Err(NotSignedIn::Again(if right.is_err() { Again::Busy } else { Again::Wrong }));
+        return Err(NotSignedIn::Again(Again::Wrong));
     };
     let session = random_token();
     let session_digest = token_digest(&session);
     let mut tx = store::begin(&state.engine.pool).await?;
-    store::attempt::forgive(&mut tx, &attempt).await?;
+    throttle::forgive(&mut tx, &attempt, now).await?;
+    let (browser, known) = visitor.cookies.known_or_new();
+    store::known_browser::remember(&mut tx, &browser, user.id, now + cookie::KNOWN_FOR).await?;
     let expires_at = now + state.engine.config.oauth.session_ttl;
     store::login::insert_session(&mut tx, &session_digest, user.id, now, expires_at).await?;
     let (form, said) = (token_digest(&submitted.token), flow::after_sign_in());
@@ -191,27 +207,32 @@ async fn sign_in(
     }
     tx.commit().await?;
     record_login(state, visitor, submitted, Some(&user)).await;
-    Ok((SignedIn { user, session_digest, since: now }, session))
+    let cookies = [visitor.cookies.start_session(&session), known];
+    Ok((SignedIn { user, session_digest, since: now }, cookies))
 }
 
-/// Counts the attempt, for good, before the password is looked at. Only then are the attempts counted: of many made at
-/// once, each sees those stored before it, so no more than the limit pass.
+/// Whose account it is, and the attempt, if one may be made now.
 async fn begin_attempt(
     state: &OauthState,
+    visitor: &Visitor,
     submitted: &Submitted,
-    attempt: &Attempt<'_>,
-) -> Result<Option<User>, NotSignedIn> {
-    let limit = i64::from(state.engine.config.oauth.login_attempts);
-    let mut tx = store::begin(&state.engine.pool).await?;
-    store::attempt::record(&mut tx, attempt).await?;
-    tx.commit().await?;
-    let mut conn = state.engine.pool.acquire().await?;
-    let since = attempt.at - state.engine.config.oauth.login_window;
-    let (by_account, by_address) = store::attempt::count(&mut conn, attempt, since).await?;
-    if by_account > limit || by_address > limit * ADDRESS_FACTOR {
-        return Err(NotSignedIn::Again(Again::TooMany));
+) -> Result<(Option<User>, Attempt), NotSignedIn> {
+    let user = store::user::find_by_name(&mut *state.engine.pool.acquire().await?, &submitted.name).await?;
+    match throttle::begin(state, visitor, &submitted.name, user.as_ref().map(|user| user.id)).await? {
+        Ok(attempt) => Ok((user, attempt)),
+        Err(Closed { retry_after }) => {
+            let entry = Entry {
+                action: "login",
+                outcome: "refused",
+                client_id: submitted.app.as_ref().map(|(request, _)| request.client_id.as_str()),
+                request_id: visitor.request_id.as_deref(),
+                detail: Some("throttled"),
+                ..Entry::default()
+            };
+            strangers::refused(state, &entry).await;
+            Err(NotSignedIn::TooMany(retry_after))
+        }
     }
-    Ok(store::user::find_by_name(&mut conn, &submitted.name).await?)
 }
 
 async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitted, user: Option<&User>) {
@@ -234,7 +255,7 @@ async fn finish(
     visitor: &Visitor,
     submitted: Submitted,
     signed_in: SignedIn,
-    session: &str,
+    cookies: Cookies,
 ) -> Response {
     let mut response = match submitted.app {
         Some((request, recipient)) => {
@@ -242,15 +263,13 @@ async fn finish(
         }
         None => manage::see_page(state),
     };
-    cookie::set(response.headers_mut(), visitor.cookies.start_session(session));
+    for cookie in cookies {
+        cookie::set(response.headers_mut(), cookie);
+    }
     response
 }
 
-fn show_again(state: &OauthState, visitor: &Visitor, submitted: &Submitted, again: Again) -> Response {
+fn show_again(visitor: &Visitor, submitted: &Submitted, again: Again) -> Response {
     let recipient = submitted.app.as_ref().map(|(_, recipient)| recipient);
-    let mut response = form(visitor, recipient, &submitted.token, &submitted.name, Some(again));
-    if again == Again::TooMany {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(state.engine.config.oauth.login_window.as_secs()));
-    }
-    response
+    form(visitor, recipient, &submitted.token, &submitted.name, Some(again))
 }

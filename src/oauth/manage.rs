@@ -59,6 +59,9 @@ fn unavailable(visitor: &Visitor, error: &store::Error) -> Response {
 
 async fn page_or_login(state: &OauthState, visitor: &Visitor) -> store::Result<Response> {
     let Some(SignedIn { user, session_digest, .. }) = flow::find_signed_in(state, visitor).await? else {
+        if state.limits.sign_in(visitor.address).is_err() {
+            return Ok(page::problem(visitor.language, Problem::TooMany));
+        }
         return login::ask(state, visitor, &Purpose::Manage, None).await;
     };
     let mut conn = state.engine.pool.acquire().await?;

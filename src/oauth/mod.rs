@@ -30,6 +30,7 @@ mod flow;
 mod form;
 mod introspect;
 mod jwks;
+mod limits;
 mod login;
 mod manage;
 mod page;
@@ -37,17 +38,25 @@ mod password;
 mod picker;
 mod register;
 mod revoke;
+mod rotation;
+mod strangers;
 mod sweep;
 mod text;
+mod throttle;
 mod token;
 mod userinfo;
 mod visitor;
+
+#[doc = include_str!("threats.md")]
+pub mod threats {}
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use time::OffsetDateTime;
+use tower_http::csrf::CsrfLayer;
 
 use crate::interaction::Engine;
 use crate::smart::launch::LaunchValues;
@@ -57,6 +66,8 @@ use crate::store::grant::{LiveGrant, Picked};
 use crate::token::key_set::KeySet;
 use crate::web::cors;
 
+pub use rotation::rotate_old_keys;
+pub use strangers::write_counts;
 pub use sweep::sweep;
 
 /// No request to these endpoints is larger; 8 kB of scopes fit many times.
@@ -69,6 +80,8 @@ pub struct OauthState {
     keys: Arc<KeySet>,
     client_keys: client_keys::ClientKeys,
     passwords: password::Checker,
+    limits: Arc<limits::Limits>,
+    strangers: Arc<strangers::Strangers>,
 }
 
 impl OauthState {
@@ -76,7 +89,9 @@ impl OauthState {
     pub fn new(engine: Engine, keys: Arc<KeySet>) -> Result<Self, reqwest::Error> {
         let (pool, clock) = (engine.pool.clone(), engine.clock.clone());
         let client_keys = client_keys::ClientKeys::new(pool, clock, &engine.config.registry)?;
-        Ok(Self { engine, keys, client_keys, passwords: password::Checker::new() })
+        let limits = Arc::new(limits::Limits::new(&engine.config.limits));
+        let passwords = password::Checker::new();
+        Ok(Self { engine, keys, client_keys, passwords, limits, strangers: Arc::default() })
     }
 
     fn now(&self) -> OffsetDateTime {
@@ -95,7 +110,7 @@ impl OauthState {
     }
 
     fn is_https(&self) -> bool {
-        self.public_url().starts_with("https:")
+        self.engine.config.server.is_https()
     }
 }
 
@@ -106,24 +121,39 @@ pub fn router(state: OauthState) -> Router {
         .merge(token::routes())
         .merge(introspect::routes())
         .merge(revoke::routes())
-        .merge(userinfo::routes())
-        .layer(cors::registered_origins(state.engine.pool.clone()));
+        .merge(userinfo::routes());
     // Not there at all unless the operator wants it.
     let for_clients =
         if state.engine.config.registry.dynamic { for_clients.merge(register::routes()) } else { for_clients };
-    let for_people = Router::new()
-        .merge(authorize::routes())
+    let for_clients = for_clients
+        .layer(from_fn_with_state(state.clone(), limits::clients))
+        .layer(cors::registered_origins(state.engine.pool.clone()));
+    // An app's page may post to /authorize from anywhere; the forms are posted from here alone.
+    let forms = Router::new()
         .merge(login::routes())
         .merge(continue_as::routes())
         .merge(consent::routes())
         .merge(manage::routes())
         .merge(picker::routes())
+        .layer(from_this_site(&state));
+    let for_people = Router::new()
+        .merge(authorize::routes())
+        .merge(forms)
+        .layer(from_fn_with_state(state.clone(), limits::people))
         .merge(page::routes());
     readable_by_anyone
         .merge(for_clients)
         .merge(for_people)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(state)
+}
+
+/// Refuses forms that another site's page sends: browsers say where a form comes from (`Sec-Fetch-Site`, `Origin`). It
+/// stands beside the token of each form and the cookie of its browser, not in their place.
+fn from_this_site(state: &OauthState) -> CsrfLayer {
+    let origin = url::Url::parse(state.public_url()).map(|url| url.origin().ascii_serialization());
+    // A gateway may have changed Host, so the origin is named.
+    origin.ok().and_then(|origin| CsrfLayer::new().add_trusted_origin(origin).ok()).unwrap_or_default()
 }
 
 /// What an app is told of the context of its grant. Where the user picked a patient, that is all there is to tell: intent,

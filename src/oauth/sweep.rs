@@ -14,6 +14,7 @@ pub async fn sweep(pool: &PgPool, now: OffsetDateTime) -> store::Result<usize> {
     store::flow::sweep(&mut tx, now).await?;
     store::login::sweep(&mut tx, now).await?;
     store::attempt::sweep(&mut tx, now).await?;
+    store::known_browser::sweep(&mut tx, now).await?;
     store::assertion::sweep(&mut tx, now).await?;
     store::initial_token::sweep(&mut tx, now).await?;
     store::client_keys::forget_unused(&mut tx).await?;

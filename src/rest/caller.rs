@@ -24,7 +24,7 @@ impl FromRequestParts<RestState> for Authenticated {
         let now = state.engine.now();
         let claims = match state.keys.verify_access(token.trim(), &state.engine.base, now).await {
             Ok(claims) => claims,
-            Err(VerifyError::Expired) => return Err(RestError::BadToken("the token has expired")),
+            Err(VerifyError::Expired) => return Err(RestError::ExpiredToken),
             Err(VerifyError::Invalid(_)) => return Err(RestError::BadToken("the token is not valid")),
             Err(VerifyError::Unavailable(error)) => {
                 tracing::error!(%error, "tokens cannot be verified");

@@ -9,6 +9,7 @@ use super::reply;
 use crate::{
     fhir::outcome::{IssueType, Outcome},
     interaction::Failure,
+    web::limit::TooMany,
 };
 
 /// What went wrong on the way to or in an interaction.
@@ -16,6 +17,8 @@ use crate::{
 pub enum RestError {
     /// No token: 401 without an error code (RFC 6750 section 3.1).
     NoToken,
+    /// A token that was good and is no longer: 401 `invalid_token`.
+    ExpiredToken,
     /// A token that does not count, and why: 401 `invalid_token`.
     BadToken(&'static str),
     /// `Accept` or `_format` asks for something else: 406.
@@ -28,6 +31,8 @@ pub enum RestError {
     TooLarge,
     /// Path and query are longer than so many bytes: 414.
     UrlTooLong(usize),
+    /// The sender asks too often: 429.
+    Throttled(TooMany),
     /// The interaction failed.
     Failed(Failure),
 }
@@ -76,6 +81,11 @@ impl IntoResponse for RestError {
                 let outcome = Outcome::error(IssueType::Login, "this needs an access token: Authorization: Bearer …");
                 (StatusCode::UNAUTHORIZED, outcome, Some("Bearer"))
             }
+            Self::ExpiredToken => (
+                StatusCode::UNAUTHORIZED,
+                Outcome::error(IssueType::Expired, "the token has expired"),
+                Some("Bearer error=\"invalid_token\""),
+            ),
             Self::BadToken(reason) => (
                 StatusCode::UNAUTHORIZED,
                 Outcome::error(IssueType::Login, *reason),
@@ -99,6 +109,9 @@ impl IntoResponse for RestError {
                 let text = format!("the address is longer than {most} bytes: use POST with _search");
                 (StatusCode::URI_TOO_LONG, Outcome::error(IssueType::TooLong, text), None)
             }
+            Self::Throttled(too_many) => {
+                (StatusCode::TOO_MANY_REQUESTS, Outcome::error(IssueType::Throttled, too_many.to_string()), None)
+            }
             Self::Failed(failure) => {
                 let challenge = match failure {
                     Failure::Ended => Some("Bearer error=\"invalid_token\""),
@@ -115,6 +128,9 @@ impl IntoResponse for RestError {
         }
         if let Some(challenge) = challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Self::Throttled(too_many) = self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(too_many.retry_after));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));

@@ -1,5 +1,5 @@
-//! What every request below the FHIR base passes, whatever its route: an address that can be read, a type that exists, an
-//! end in time, and an OperationOutcome for whatever goes wrong on the way.
+//! What every request below the FHIR base passes, whatever its route: a sender that does not ask too often, an address that
+//! can be read, a type that exists, an end in time, and an OperationOutcome for whatever goes wrong on the way.
 
 use std::{any::Any, time::Duration};
 
@@ -17,6 +17,7 @@ use crate::{
         types,
     },
     interaction::Failure,
+    web::peer,
 };
 
 /// The longest path and query, in bytes. hyper itself refuses what is longer than 65,534.
@@ -34,7 +35,9 @@ pub async fn middleware(
     next: Next,
 ) -> Response {
     let method = request.method().clone();
-    let may_pass = readable(request.uri()).and_then(|()| known(&params, &method));
+    let sender = peer::network(peer::of(request.extensions()));
+    let in_measure = state.limit.admit(&sender).map_err(RestError::Throttled);
+    let may_pass = in_measure.and_then(|()| readable(request.uri())).and_then(|()| known(&params, &method));
     let mut response = match may_pass {
         Ok(()) => in_time(state.engine.config.server.request_timeout, next.run(request)).await,
         Err(error) => error.into_response(),

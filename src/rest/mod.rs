@@ -21,12 +21,18 @@ mod system;
 mod unchanged;
 mod writing;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::{access::Walls, interaction::Engine, token::key_set::KeySet, web::cors};
+use crate::{
+    access::Walls,
+    interaction::Engine,
+    token::key_set::KeySet,
+    web::{cors, limit::Limiter},
+};
 
 /// What the FHIR routes work with.
 #[derive(Clone)]
@@ -34,6 +40,8 @@ pub struct RestState {
     engine: Engine,
     keys: Arc<KeySet>,
     walls: Walls,
+    /// Of requests by address.
+    limit: Arc<Limiter<IpAddr>>,
     /// The path of the FHIR base, such as `/fhir`.
     path: &'static str,
     /// Built once: it changes only with the program and its configuration.
@@ -44,7 +52,8 @@ impl RestState {
     /// Puts the parts together. `path` is that of the FHIR base, without a slash at the end.
     pub fn new(path: &'static str, engine: Engine, keys: Arc<KeySet>, walls: Walls) -> Self {
         let metadata = Arc::new(metadata::Metadata::build(&engine));
-        Self { engine, keys, walls, path, metadata }
+        let limit = Arc::new(Limiter::per_minute(engine.config.limits.fhir_per_address));
+        Self { engine, keys, walls, limit, path, metadata }
     }
 }
 

@@ -1,48 +1,116 @@
-//! Attempts to sign in, counted by account and by address.
+//! Failed sign-ins, counted by account, address and browser. How long one waits for them is the caller's to say.
 
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Result, Tx};
 
-const INSERT: &str = "insert into login_attempt (kind, subject, at) values ('account', $1, $3), ('address', $2, $3)";
-const COUNT: &str = "select
-  count(*) filter (where kind = 'account' and subject = $1),
-  count(*) filter (where kind = 'address' and subject = $2)
-  from login_attempt where at > $3 and ((kind = 'account' and subject = $1) or (kind = 'address' and subject = $2))";
-const FORGIVE: &str = "delete from login_attempt
-  where (kind = 'account' and subject = $1) or (kind = 'address' and subject = $2 and at = $3)";
-const SWEEP: &str = "delete from login_attempt where at < $1::timestamptz - interval '1 day'";
+// In one order everywhere, so that two attempts never wait for each other.
+const ENSURE: &str = "insert into login_throttle (kind, subject, failures, forgotten_until, open_at)
+  select s.kind, s.subject, 0, $3, $3 from unnest($1::text[], $2::bytea[]) as s (kind, subject)
+  order by s.kind, s.subject on conflict do nothing";
+const LOCK: &str = "select kind, subject, failures, forgotten_until, open_at from login_throttle
+  where (kind, subject) in (select * from unnest($1::text[], $2::bytea[])) order by kind, subject for update";
+const SAVE: &str = "update login_throttle set failures = $3, forgotten_until = $4, open_at = $5
+  where kind = $1 and subject = $2";
+const FORGET: &str = "delete from login_throttle where kind = $1 and subject = $2";
+// What another attempt has closed meanwhile stays closed.
+const TAKE_BACK: &str = "update login_throttle set failures = greatest(failures - 1, 0),
+    open_at = case when open_at = $3 then $4 else open_at end where kind = $1 and subject = $2";
+const SWEEP: &str = "delete from login_throttle where open_at < $1::timestamptz - interval '1 day'
+  and forgotten_until < $1::timestamptz - interval '1 day'";
 
-/// What is counted when somebody tries to sign in; both are digests.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempt<'a> {
-    /// Of the account name in lower case, whether or not there is such an account.
-    pub account: &'a [u8],
-    /// Of the network address.
-    pub address: &'a [u8],
-    /// When.
-    pub at: OffsetDateTime,
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An account, tried from browsers that it does not know.
+    Account,
+    /// A network address.
+    Address,
+    /// An account, tried from a browser that it knows.
+    Browser,
+    /// An account, tried from one address.
+    Pair,
 }
 
-/// How often was tried since `since`, by account and by address.
-pub async fn count(conn: &mut PgConnection, attempt: &Attempt<'_>, since: OffsetDateTime) -> Result<(i64, i64)> {
-    Ok(sqlx::query_as(COUNT).bind(attempt.account).bind(attempt.address).bind(since).fetch_one(conn).await?)
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Address => "address",
+            Self::Browser => "browser",
+            Self::Pair => "pair",
+        }
+    }
 }
 
-/// Counts an attempt as failed until [`forgive`] says otherwise.
-pub async fn record(tx: &mut Tx, attempt: &Attempt<'_>) -> Result<()> {
-    sqlx::query(INSERT).bind(attempt.account).bind(attempt.address).bind(attempt.at).execute(tx.conn()).await?;
+/// Something that is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    pub kind: Kind,
+    /// SHA-256 of what it is.
+    pub digest: Vec<u8>,
+}
+
+/// What is remembered of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    pub failures: u32,
+    /// Up to when failures have been forgotten.
+    pub forgotten_until: OffsetDateTime,
+    /// Before this nobody may try.
+    pub open_at: OffsetDateTime,
+}
+
+/// The counts of `subjects`, in their order, held until the transaction ends; those never counted begin at nothing.
+pub async fn lock(tx: &mut Tx, subjects: &[Subject], now: OffsetDateTime) -> Result<Vec<Count>> {
+    let kinds: Vec<_> = subjects.iter().map(|subject| subject.kind.as_str()).collect();
+    let digests: Vec<_> = subjects.iter().map(|subject| subject.digest.as_slice()).collect();
+    sqlx::query(ENSURE).bind(&kinds).bind(&digests).bind(now).execute(tx.conn()).await?;
+    type Row = (String, Vec<u8>, i32, OffsetDateTime, OffsetDateTime);
+    let rows: Vec<Row> = sqlx::query_as(LOCK).bind(&kinds).bind(&digests).fetch_all(tx.conn()).await?;
+    let of = |subject: &Subject| {
+        let row = rows.iter().find(|row| row.0 == subject.kind.as_str() && row.1 == subject.digest);
+        row.map_or(Count { failures: 0, forgotten_until: now, open_at: now }, |row| Count {
+            failures: row.2.unsigned_abs(),
+            forgotten_until: row.3,
+            open_at: row.4,
+        })
+    };
+    Ok(subjects.iter().map(of).collect())
+}
+
+/// Remembers a count.
+pub async fn save(tx: &mut Tx, subject: &Subject, count: &Count) -> Result<()> {
+    sqlx::query(SAVE)
+        .bind(subject.kind.as_str())
+        .bind(&subject.digest)
+        .bind(i32::try_from(count.failures).unwrap_or(i32::MAX))
+        .bind(count.forgotten_until)
+        .bind(count.open_at)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 
-/// The attempt succeeded: the account's count starts again, the address loses this one.
-pub async fn forgive(tx: &mut Tx, attempt: &Attempt<'_>) -> Result<()> {
-    sqlx::query(FORGIVE).bind(attempt.account).bind(attempt.address).bind(attempt.at).execute(tx.conn()).await?;
+/// Counts from nothing again.
+pub async fn forget(tx: &mut Tx, subject: &Subject) -> Result<()> {
+    sqlx::query(FORGET).bind(subject.kind.as_str()).bind(&subject.digest).execute(tx.conn()).await?;
     Ok(())
 }
 
-/// Removes what is too old to be counted.
+/// Takes one failure back, and what it alone has closed (until `closed_until`).
+pub async fn take_back(
+    tx: &mut Tx,
+    subject: &Subject,
+    closed_until: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<()> {
+    let query = sqlx::query(TAKE_BACK).bind(subject.kind.as_str()).bind(&subject.digest);
+    query.bind(closed_until).bind(now).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// Removes what was last counted a day ago.
 pub async fn sweep(tx: &mut Tx, now: OffsetDateTime) -> Result<()> {
     sqlx::query(SWEEP).bind(now).execute(tx.conn()).await?;
     Ok(())

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{Result, Tx};
 use crate::config::ConsentPolicy;
@@ -299,4 +300,14 @@ pub async fn bring_back(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Re
 /// loopback patterns.
 pub async fn origin_is_known(conn: &mut PgConnection, origin: &str) -> Result<bool> {
     Ok(sqlx::query_scalar(ORIGIN_IS_KNOWN).bind(origin).bind(is_loopback(origin)).fetch_one(conn).await?)
+}
+
+const FRAME_ANCESTORS: &str =
+    "select c.frame_ancestors from context x join client c on c.client_id = x.poc_client where x.id = $1";
+
+/// The origins of the point-of-care system that made a context: its pages may show ours in a frame.
+pub async fn frame_ancestors(conn: &mut PgConnection, context: Option<Uuid>) -> Result<Vec<String>> {
+    let Some(context) = context else { return Ok(Vec::new()) };
+    let found: Option<Vec<String>> = sqlx::query_scalar(FRAME_ANCESTORS).bind(context).fetch_optional(conn).await?;
+    Ok(found.unwrap_or_default())
 }

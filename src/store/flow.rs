@@ -128,3 +128,14 @@ pub async fn sweep(tx: &mut Tx, now: OffsetDateTime) -> Result<()> {
     sqlx::query(SWEEP).bind(now).execute(tx.conn()).await?;
     Ok(())
 }
+
+const KEEP_THE_NEWEST: &str = "delete from login_request where browser_digest = $1 and digest in (select digest
+  from login_request where browser_digest = $1 order by created desc offset $2)";
+/// So many forms of one browser are kept at most.
+const MOST_OF_A_BROWSER: i64 = 20;
+
+/// Removes the oldest forms of a browser that has too many.
+pub async fn keep_the_newest(tx: &mut Tx, browser_digest: &[u8]) -> Result<()> {
+    sqlx::query(KEEP_THE_NEWEST).bind(browser_digest).bind(MOST_OF_A_BROWSER).execute(tx.conn()).await?;
+    Ok(())
+}

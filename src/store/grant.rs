@@ -27,8 +27,7 @@ const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.ten
 const WAS_REVOKED: &str = "select exists (select 1 from grant_row where id = $1 and revoked_at is not null)
     or exists (select 1 from client where client_id = $2 and not enabled)
     or exists (select 1 from user_account where id = $3 and not enabled)";
-const DETAILS: &str =
-    "select client_id, user_id, context_id, scope, session_digest, auth_time, nonce from grant_row where id = $1";
+const DETAILS: &str = "select client_id, user_id, context_id, scope, session_digest, auth_time, nonce, created_at from grant_row where id = $1";
 const EXTEND: &str = "update grant_row set expires_at = greatest(expires_at, $2) where id = $1";
 const REVOKE: &str = "update grant_row set revoked_at = $2 where id = $1 and revoked_at is null";
 const REVOKE_BY_CONTEXT: &str = "update grant_row set revoked_at = $2 where context_id = $1 and revoked_at is null";
@@ -53,14 +52,17 @@ const LOCK_CODE: &str = "select a.grant_id, g.client_id, a.redirect_uri, a.code_
   from authorization_code a join grant_row g on g.id = a.grant_id where a.digest = $1 for update of a";
 const USE_CODE: &str = "update authorization_code set used_at = $2 where digest = $1";
 const INSERT_REFRESH: &str =
-    "insert into refresh_token (digest, grant_id, created_at, expires_at) values ($1, $2, $3, $4)";
-const LOCK_REFRESH_IF_FREE: &str = "select r.grant_id, g.client_id, r.expires_at, r.used_at is not null as used
-  from refresh_token r join grant_row g on g.id = r.grant_id where r.digest = $1 for update of r skip locked";
-const LOCK_REFRESH: &str = "select r.grant_id, g.client_id, r.expires_at, r.used_at is not null as used
-  from refresh_token r join grant_row g on g.id = r.grant_id where r.digest = $1 for update of r";
-const FIND_REFRESH: &str = "select r.grant_id, g.client_id, r.expires_at, r.used_at is not null as used
+    "insert into refresh_token (digest, grant_id, parent, created_at, expires_at) values ($1, $2, $3, $4, $5)";
+// The grant's row is what exchanges of its tokens wait at: of two at once, the second sees what the first has done.
+const LOCK_GRANT_OF: &str = "select id from grant_row
+  where id = (select grant_id from refresh_token where digest = $1) for update";
+const FIND_REFRESH: &str = "select r.grant_id, g.client_id, r.expires_at, r.used_at,
+    (select count(*) from refresh_token c where c.parent = r.digest) as children,
+    exists (select 1 from refresh_token c where c.parent = r.digest and c.used_at is not null) as child_used,
+    exists (select 1 from refresh_token s where s.parent = r.parent and s.digest <> r.digest
+      and s.used_at is not null) as sibling_used
   from refresh_token r join grant_row g on g.id = r.grant_id where r.digest = $1";
-const USE_REFRESH: &str = "update refresh_token set used_at = $2 where digest = $1";
+const USE_REFRESH: &str = "update refresh_token set used_at = coalesce(used_at, $2) where digest = $1";
 const SWEEP: &str = "delete from grant_row where expires_at < $1";
 
 /// A grant whose every condition holds at this moment.
@@ -167,6 +169,8 @@ pub struct Details {
     pub session_digest: Option<Vec<u8>>,
     pub auth_time: Option<OffsetDateTime>,
     pub nonce: Option<String>,
+    /// When it was granted.
+    pub created_at: OffsetDateTime,
 }
 
 /// A code as it was issued.
@@ -181,14 +185,20 @@ pub struct Code {
     pub used: bool,
 }
 
-/// A refresh token as it was issued.
+/// A refresh token, and what became of it.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Refresh {
     pub grant_id: Uuid,
     pub client_id: String,
     pub expires_at: OffsetDateTime,
-    /// Exchanged before.
-    pub used: bool,
+    /// When it was first exchanged.
+    pub used_at: Option<OffsetDateTime>,
+    /// How many tokens were given for it.
+    pub children: i64,
+    /// One of those was exchanged: whoever holds it has gone on.
+    pub child_used: bool,
+    /// Another one that was given for the same token was exchanged: this one was passed over.
+    pub sibling_used: bool,
 }
 
 /// Stores a grant.
@@ -331,28 +341,33 @@ pub async fn use_code(tx: &mut Tx, digest: &[u8], now: OffsetDateTime) -> Result
     Ok(())
 }
 
+/// A refresh token as it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRefresh<'a> {
+    pub digest: &'a [u8],
+    pub grant: Uuid,
+    /// The token it is given for; none for the first of a grant.
+    pub parent: Option<&'a [u8]>,
+    pub expires_at: OffsetDateTime,
+}
+
 /// Stores a refresh token; [`extend`] lets its grant live as long.
-pub async fn insert_refresh(
-    tx: &mut Tx,
-    digest: &[u8],
-    grant: Uuid,
-    now: OffsetDateTime,
-    expires_at: OffsetDateTime,
-) -> Result<()> {
-    sqlx::query(INSERT_REFRESH).bind(digest).bind(grant).bind(now).bind(expires_at).execute(tx.conn()).await?;
+pub async fn insert_refresh(tx: &mut Tx, refresh: &NewRefresh<'_>, now: OffsetDateTime) -> Result<()> {
+    sqlx::query(INSERT_REFRESH)
+        .bind(refresh.digest)
+        .bind(refresh.grant)
+        .bind(refresh.parent)
+        .bind(now)
+        .bind(refresh.expires_at)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 
-/// A refresh token, held until the transaction ends, and whether another request was exchanging it at this very moment.
-///
-/// The difference matters: a token that comes back later was stolen or lost; two requests at once are one impatient client.
-pub async fn lock_refresh(tx: &mut Tx, digest: &[u8]) -> Result<Option<(Refresh, bool)>> {
-    let free: Option<Refresh> = sqlx::query_as(LOCK_REFRESH_IF_FREE).bind(digest).fetch_optional(tx.conn()).await?;
-    if let Some(refresh) = free {
-        return Ok(Some((refresh, false)));
-    }
-    let held: Option<Refresh> = sqlx::query_as(LOCK_REFRESH).bind(digest).fetch_optional(tx.conn()).await?;
-    Ok(held.map(|refresh| (refresh, true)))
+/// A refresh token, used or not. Until the transaction ends, no other token of its grant is exchanged.
+pub async fn lock_refresh(tx: &mut Tx, digest: &[u8]) -> Result<Option<Refresh>> {
+    sqlx::query(LOCK_GRANT_OF).bind(digest).execute(tx.conn()).await?;
+    find_refresh(tx.conn(), digest).await
 }
 
 /// A refresh token, used or not.
@@ -360,7 +375,7 @@ pub async fn find_refresh(conn: &mut PgConnection, digest: &[u8]) -> Result<Opti
     Ok(sqlx::query_as(FIND_REFRESH).bind(digest).fetch_optional(conn).await?)
 }
 
-/// Marks a refresh token as exchanged.
+/// Marks a refresh token as exchanged; the first time counts.
 pub async fn use_refresh(tx: &mut Tx, digest: &[u8], now: OffsetDateTime) -> Result<()> {
     sqlx::query(USE_REFRESH).bind(digest).bind(now).execute(tx.conn()).await?;
     Ok(())

@@ -19,6 +19,7 @@ pub mod idempotency;
 pub mod initial_token;
 pub mod intent;
 pub mod key;
+pub mod known_browser;
 pub mod login;
 pub mod presence;
 pub mod provision;

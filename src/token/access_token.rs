@@ -35,7 +35,7 @@ pub struct AccessClaims {
 impl KeySet {
     /// Signs an access token.
     pub async fn sign_access(&self, claims: &AccessClaims) -> Result<String, Error> {
-        self.sign(TYP, claims).await
+        self.sign_for_access(TYP, claims).await
     }
 
     /// The claims of an access token that this server signed for `audience` and that has not expired.

@@ -1,6 +1,6 @@
 //! Signing and checking JWTs.
 //!
-//! Everything this server signs is RS256 under the keys of [`key_set`]; what clients sign to prove who they are is
+//! Everything this server signs is signed with the keys of [`key_set`]; what clients sign to prove who they are is
 //! checked by [`assertion`]. Times are judged against the caller's `now`, never against the operating system's clock.
 
 pub mod access_token;

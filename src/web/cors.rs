@@ -1,4 +1,8 @@
 //! Which browser pages may call which endpoints (SMART App Launch 2.1.0, "CORS").
+//!
+//! SMART asks for the origins of the client. Here those of all clients count: a preflight says nothing of the client, and an
+//! answer could be withheld from the page only after the work is done. Nothing is gained by another one's origin: no cookie
+//! goes along, and who has a token, a secret or a code can send it from anywhere.
 
 use axum::http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use sqlx::PgPool;

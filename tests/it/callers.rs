@@ -156,6 +156,8 @@ fn check_refusal(answer: &Answer, caller: &str) {
         let challenge = answer.header("www-authenticate");
         assert!(challenge.starts_with("Bearer"), "{}: {:?}", answer.asked, answer.headers);
         assert_eq!(challenge.contains("invalid_token"), caller != "no token", "{}: {challenge}", answer.asked);
+        let code = &answer.json()["issue"][0]["code"];
+        assert_eq!(code, if caller == "expired" { "expired" } else { "login" }, "{}", answer.asked);
     }
     if answer.status == 403 {
         assert!(

@@ -103,6 +103,21 @@ async fn rotating_keys_lets_the_next_one_sign() {
 }
 
 #[tokio::test]
+async fn a_key_is_listed_and_withdrawn_by_its_id() {
+    let db = db().await;
+    let listed = out(&with(&db, &["key", "list"], ""));
+    assert_eq!(listed.lines().count(), 2, "{listed}");
+    assert!(!listed.to_lowercase().contains("private"), "{listed}");
+    let active = listed.lines().find(|line| line.contains("active")).unwrap();
+    let kid = active.split_whitespace().next().unwrap();
+    out(&with(&db, &["key", "retire", kid], ""));
+    let after = out(&with(&db, &["key", "list"], ""));
+    assert!(!after.contains(kid) && after.lines().count() == 2, "{after}");
+    let gone = with(&db, &["key", "retire", kid], "");
+    assert!(!gone.status.success() && err(&gone).contains("there is no key"), "{}", err(&gone));
+}
+
+#[tokio::test]
 async fn the_index_is_made_anew_and_it_is_told_of_how_much() {
     let db = db().await;
     assert_eq!(out(&with(&db, &["reindex"], "")), "indexed 0 resources\n");

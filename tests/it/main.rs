@@ -41,6 +41,7 @@ mod replicas;
 mod rows;
 #[expect(clippy::needless_pass_by_value, reason = "JSON written where it is used")]
 mod search;
+mod secrets;
 mod server;
 mod set_context;
 mod smart_rows;

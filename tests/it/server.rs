@@ -8,6 +8,7 @@ use axum::extract::ConnectInfo;
 use axum::routing::get;
 use sofa::config::Config;
 use sofa::server;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 /// `/slow` says when it was entered, and answers when it is let go.
@@ -40,6 +41,23 @@ fn start(config: Config) -> Running {
     Running { port, shutdown, entered, let_go, served }
 }
 
+/// Sends a ClientHello that offers TLS up to that version only; gives the first two bytes of the answer: the kind of record
+/// (21 is an alert, 22 a handshake) and the major version.
+async fn offer(port: u16, version: [u8; 2]) -> [u8; 2] {
+    // ECDHE with ECDSA: AES-128-GCM-SHA256, AES-128-CBC-SHA.
+    let suites = [0, 4, 0xc0, 0x2b, 0xc0, 0x09];
+    // Curve P-256, points not compressed, ECDSA with P-256 and SHA-256.
+    let extensions = [0, 22, 0, 10, 0, 4, 0, 2, 0, 23, 0, 11, 0, 2, 1, 0, 0, 13, 0, 4, 0, 2, 4, 3];
+    let body = [&version[..], &[7; 32], &[0], &suites, &[1, 0], &extensions].concat();
+    let length = u8::try_from(body.len()).unwrap();
+    let hello = [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &body].concat();
+    let mut line = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    line.write_all(&hello).await.unwrap();
+    let mut answer = [0; 2];
+    line.read_exact(&mut answer).await.unwrap();
+    answer
+}
+
 #[tokio::test]
 async fn a_certificate_makes_it_https_with_http2() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -56,6 +74,9 @@ async fn a_certificate_makes_it_https_with_http2() {
     let answer = client.get(format!("https://localhost:{}/peer", running.port)).send().await.unwrap();
     assert_eq!(answer.version(), reqwest::Version::HTTP_2);
     assert_eq!(answer.text().await.unwrap(), "127.0.0.1");
+    assert_eq!(offer(running.port, [3, 2]).await, [21, 3], "TLS 1.1 is answered with an alert");
+    assert_eq!(offer(running.port, [3, 1]).await, [21, 3], "TLS 1.0 too");
+    assert_eq!(offer(running.port, [3, 3]).await, [22, 3], "TLS 1.2 with a handshake");
     let plain = reqwest::get(format!("http://localhost:{}/peer", running.port)).await;
     assert!(plain.is_err(), "no plain HTTP on a TLS port");
 }

@@ -18,6 +18,7 @@ use super::OauthState;
 pub use chooser::{Candidate, Chooser, chooser};
 pub use consent::{ConsentForm, Item, consent};
 pub use continue_as::{ContinueAs, continue_as};
+pub use headers::framed_by;
 pub use login::{Again, Login, login};
 pub use manage::{Access, Manage, Use, manage};
 pub use problem::{Problem, problem};

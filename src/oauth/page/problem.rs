@@ -24,6 +24,8 @@ pub enum Problem {
     FormGone,
     /// The server cannot do it now.
     Unavailable,
+    /// The address asks too often.
+    TooMany,
 }
 
 #[derive(Template)]
@@ -64,6 +66,7 @@ pub fn problem(language: Language, problem: Problem) -> Response {
         Problem::Refused => (StatusCode::BAD_REQUEST, t.refused),
         Problem::FormGone => (StatusCode::BAD_REQUEST, t.form_gone),
         Problem::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, t.unavailable),
+        Problem::TooMany => (StatusCode::TOO_MANY_REQUESTS, t.too_many),
     };
     show(status, &ProblemPage { lang: texts.lang, t, message }, None)
 }

@@ -12,7 +12,7 @@ pub const TEXTS: Texts = Texts {
         sign_in: "Sign in",
         cancel: "Cancel",
         wrong: "The user name or the password is not right.",
-        too_many: "Too many attempts. Wait a few minutes, then try again.",
+        too_many: "Too many attempts. Wait a little, then try again.",
         busy: "Many people are signing in at this moment. Try again.",
     },
     go_on: Continue {
@@ -99,6 +99,7 @@ pub const TEXTS: Texts = Texts {
         refused: "What the app asks for cannot be given.",
         form_gone: "This page is no longer valid.",
         unavailable: "The server cannot do this at the moment.",
+        too_many: "There are too many requests from your network. Wait a minute, then try again.",
         start_again: "Go back and start the app again. If it happens again, tell the people who support it.",
     },
 };

@@ -12,7 +12,7 @@ pub const TEXTS: Texts = Texts {
         sign_in: "Se connecter",
         cancel: "Annuler",
         wrong: "Le nom d’utilisateur ou le mot de passe est incorrect.",
-        too_many: "Trop de tentatives. Attendez quelques minutes, puis réessayez.",
+        too_many: "Trop de tentatives. Attendez un peu, puis réessayez.",
         busy: "Beaucoup de personnes se connectent en ce moment. Réessayez.",
     },
     go_on: Continue {
@@ -99,6 +99,7 @@ pub const TEXTS: Texts = Texts {
         refused: "Ce que l’application demande ne peut pas être accordé.",
         form_gone: "Cette page n’est plus valide.",
         unavailable: "Le serveur ne peut pas le faire en ce moment.",
+        too_many: "Votre réseau envoie trop de demandes. Attendez une minute, puis réessayez.",
         start_again: "Revenez en arrière et relancez l’application. Si cela se reproduit, prévenez son service de soutien.",
     },
 };

@@ -104,6 +104,7 @@ pub struct Problem {
     pub refused: &'static str,
     pub form_gone: &'static str,
     pub unavailable: &'static str,
+    pub too_many: &'static str,
     pub start_again: &'static str,
 }
 

@@ -15,6 +15,7 @@ use super::super::client_auth::authenticate;
 use super::super::error::{Code, Failure};
 use super::super::form::Form;
 use super::super::visitor::request_id;
+use super::refresh_token::Next;
 use super::reply::{AccessToken, Reply};
 use crate::id::token_digest;
 use crate::smart::pkce;
@@ -157,7 +158,10 @@ async fn take_grant(
     };
     grant::extend(tx, code.grant_id, now + state.engine.config.oauth.access_token_ttl).await?;
     let refresh_token = match ScopeSet::parse(&live.scope).wants_refresh() {
-        true => Some(super::refresh_token::insert(state, tx, code.grant_id, now).await?),
+        true => {
+            let first = Next { grant: code.grant_id, granted_at: details.created_at, parent: None };
+            Some(super::refresh_token::insert(state, tx, &first, now).await?)
+        }
         false => None,
     };
     Ok(Exchanged { grant: live, details, context, refresh_token })

@@ -6,9 +6,15 @@
 //! | public client without `client_id` | the same: the token says whose it is (npm fhirclient sends none) |
 //! | `refresh_token` missing | 400 `invalid_request` |
 //! | unknown, expired, of another client; grant ended; `online_access` and the user signed out | 400 `invalid_grant` |
-//! | used before | 400 `invalid_grant`, and the whole grant ends: one of two holders is a thief |
-//! | two requests at the same moment with one token | both succeed: one impatient client |
+//! | used before, within `oauth.refresh_grace`, and nothing given for it was used | another pair of tokens: the answer was lost, or two parts of one app asked at once |
+//! | the same, once three more were given for it | 400 `invalid_grant` |
+//! | used before otherwise, or passed over | 400 `invalid_grant`, and the whole grant ends: one of two holders is a thief |
 //! | `scope` beyond the grant | 400 `invalid_scope`; equal or less is fine |
+//!
+//! Of the tokens given for one token, the first that is exchanged is the app's: the others are passed over, and one that is
+//! sent nevertheless shows that two hold what only one should. A grant is renewed for `oauth.grant_lifetime` at most.
+
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use time::OffsetDateTime;
@@ -25,8 +31,11 @@ use crate::smart::scope::ScopeSet;
 use crate::store::audit::Entry;
 use crate::store::client::{AuthMethod, Client};
 use crate::store::context::ContextRow;
-use crate::store::grant::{self, LiveGrant, Refresh};
+use crate::store::grant::{self, Details, LiveGrant, NewRefresh, Refresh};
 use crate::store::{self, Tx};
+
+/// So often a token may be sent again.
+const MOST_SENT_AGAIN: i64 = 3;
 
 /// Why nothing is renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +46,8 @@ enum Refused {
     Token,
     #[error("the refresh token was used before; the grant has ended")]
     Reuse,
+    #[error("the refresh token was sent too often")]
+    TooOften,
     #[error("the user has signed out")]
     SignedOut,
     #[error("what was granted has ended")]
@@ -49,7 +60,9 @@ impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         let code = match refused {
             Refused::Client => Code::InvalidClient,
-            Refused::Token | Refused::Reuse | Refused::SignedOut | Refused::Ended => Code::InvalidGrant,
+            Refused::Token | Refused::Reuse | Refused::TooOften | Refused::SignedOut | Refused::Ended => {
+                Code::InvalidGrant
+            }
             Refused::Scope => Code::InvalidScope,
         };
         Self::new(code, refused.to_string())
@@ -92,15 +105,18 @@ async fn renew(
 ) -> Result<Renewed, Failure> {
     let digest = token_digest(token);
     let mut tx = store::begin(&state.engine.pool).await?;
-    let (refresh, at_the_same_moment) = grant::lock_refresh(&mut tx, &digest).await?.ok_or(Refused::Token)?;
+    let refresh = grant::lock_refresh(&mut tx, &digest).await?.ok_or(Refused::Token)?;
     check_client(&mut tx, client, &refresh).await?;
-    if refresh.used && !at_the_same_moment {
-        return Err(end(tx, &refresh, request_id, now).await?);
+    match judge(&refresh, state.engine.config.oauth.refresh_grace, now) {
+        Verdict::Good => {}
+        Verdict::TooOften => return Err(Refused::TooOften.into()),
+        Verdict::Replay => return Err(end(tx, &refresh, request_id, now).await?),
     }
     if refresh.expires_at <= now {
         return Err(Refused::Token.into());
     }
-    check_still_online(&mut tx, &refresh, now).await?;
+    let details = grant::details(tx.conn(), refresh.grant_id).await?.ok_or(Refused::Ended)?;
+    check_still_online(&mut tx, &details, now).await?;
     let grant = grant::live(tx.conn(), refresh.grant_id, now).await?.ok_or(Refused::Ended)?;
     let scope = narrow(&grant.scope, asked)?;
     let context = match grant.context() {
@@ -108,7 +124,8 @@ async fn renew(
         None => None,
     };
     grant::use_refresh(&mut tx, &digest, now).await?;
-    let refresh_token = insert(state, &mut tx, refresh.grant_id, now).await?;
+    let next = Next { grant: refresh.grant_id, granted_at: details.created_at, parent: Some(&digest) };
+    let refresh_token = insert(state, &mut tx, &next, now).await?;
     let entry = Entry {
         action: "token",
         outcome: "success",
@@ -125,6 +142,24 @@ async fn renew(
     Ok(Renewed { grant, scope, context, refresh_token })
 }
 
+/// What a token that comes in is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    TooOften,
+    Replay,
+}
+
+fn judge(refresh: &Refresh, grace: Duration, now: OffsetDateTime) -> Verdict {
+    match refresh.used_at {
+        _ if refresh.sibling_used => Verdict::Replay,
+        None => Verdict::Good,
+        Some(used_at) if refresh.child_used || now >= used_at + grace => Verdict::Replay,
+        Some(_) if refresh.children > MOST_SENT_AGAIN => Verdict::TooOften,
+        Some(_) => Verdict::Good,
+    }
+}
+
 /// The token's client, authenticated; only a public one may stay silent.
 async fn check_client(tx: &mut Tx, client: Option<&Client>, refresh: &Refresh) -> Result<(), Failure> {
     match client {
@@ -139,7 +174,10 @@ async fn check_client(tx: &mut Tx, client: Option<&Client>, refresh: &Refresh) -
 }
 
 async fn end(mut tx: Tx, refresh: &Refresh, request_id: Option<&str>, now: OffsetDateTime) -> Result<Failure, Failure> {
-    grant::revoke(&mut tx, refresh.grant_id, now).await?;
+    // Once: who has an old token can send it for ever, and the trail never shrinks.
+    if !grant::revoke(&mut tx, refresh.grant_id, now).await? {
+        return Ok(Refused::Reuse.into());
+    }
     let entry = Entry {
         action: "token",
         outcome: "refused",
@@ -154,10 +192,9 @@ async fn end(mut tx: Tx, refresh: &Refresh, request_id: Option<&str>, now: Offse
 }
 
 /// A grant with `online_access` is renewed only while its user's browser session lasts.
-async fn check_still_online(tx: &mut Tx, refresh: &Refresh, now: OffsetDateTime) -> Result<(), Failure> {
-    let details = grant::details(tx.conn(), refresh.grant_id).await?.ok_or(Refused::Ended)?;
-    let Some(session) = details.session_digest else { return Ok(()) };
-    match store::login::find_session(tx.conn(), &session, now).await? {
+async fn check_still_online(tx: &mut Tx, details: &Details, now: OffsetDateTime) -> Result<(), Failure> {
+    let Some(session) = &details.session_digest else { return Ok(()) };
+    match store::login::find_session(tx.conn(), session, now).await? {
         Some(_) => Ok(()),
         None => Err(Refused::SignedOut.into()),
     }
@@ -171,19 +208,60 @@ fn narrow(granted: &str, asked: Option<&str>) -> Result<String, Refused> {
     if fits { Ok(set.to_string()) } else { Err(Refused::Scope) }
 }
 
+/// What a refresh token is made for.
+pub struct Next<'a> {
+    pub grant: Uuid,
+    /// When that was granted.
+    pub granted_at: OffsetDateTime,
+    /// The digest of the token it is given for.
+    pub parent: Option<&'a [u8]>,
+}
+
 /// Makes the next refresh token of a grant.
-pub async fn insert(state: &OauthState, tx: &mut Tx, grant: Uuid, now: OffsetDateTime) -> Result<String, Failure> {
+pub async fn insert(state: &OauthState, tx: &mut Tx, next: &Next<'_>, now: OffsetDateTime) -> Result<String, Failure> {
+    let config = &state.engine.config.oauth;
     let token = random_token();
-    let expires_at = now + state.engine.config.oauth.refresh_token_ttl;
-    grant::insert_refresh(tx, &token_digest(&token), grant, now, expires_at).await?;
+    let expires_at = (now + config.refresh_token_ttl).min(next.granted_at + config.grant_lifetime);
+    let stored = NewRefresh { digest: &token_digest(&token), grant: next.grant, parent: next.parent, expires_at };
+    grant::insert_refresh(tx, &stored, now).await?;
     // The grant lives as long as it can be renewed, and then as long as the last access token.
-    grant::extend(tx, grant, expires_at + state.engine.config.oauth.access_token_ttl).await?;
+    grant::extend(tx, next.grant, expires_at + config.access_token_ttl).await?;
     Ok(token)
 }
 
 #[cfg(test)]
 mod tests {
+    use time::macros::datetime;
+
     use super::*;
+
+    #[test]
+    fn a_token_is_forgiven_a_second_time_only_soon_and_while_nothing_came_of_it() {
+        let now = datetime!(2026-01-01 12:00 UTC);
+        let fresh = Refresh {
+            grant_id: Uuid::nil(),
+            client_id: String::new(),
+            expires_at: now,
+            used_at: None,
+            children: 0,
+            child_used: false,
+            sibling_used: false,
+        };
+        let used =
+            |seconds| Refresh { used_at: Some(now - Duration::from_secs(seconds)), children: 1, ..fresh.clone() };
+        let verdict = |refresh: &Refresh| judge(refresh, Duration::from_secs(10), now);
+        assert_eq!(verdict(&fresh), Verdict::Good);
+        assert_eq!(verdict(&used(0)), Verdict::Good);
+        assert_eq!(verdict(&used(9)), Verdict::Good);
+        assert_eq!(verdict(&used(10)), Verdict::Replay);
+        assert_eq!(verdict(&Refresh { child_used: true, ..used(0) }), Verdict::Replay);
+        assert_eq!(verdict(&Refresh { sibling_used: true, ..fresh.clone() }), Verdict::Replay);
+        assert_eq!(verdict(&Refresh { sibling_used: true, ..used(0) }), Verdict::Replay);
+        assert_eq!(verdict(&Refresh { children: 3, ..used(0) }), Verdict::Good);
+        assert_eq!(verdict(&Refresh { children: 4, ..used(0) }), Verdict::TooOften);
+        assert_eq!(verdict(&Refresh { children: 4, child_used: true, ..used(0) }), Verdict::Replay);
+        assert_eq!(judge(&used(0), Duration::ZERO, now), Verdict::Replay, "without a grace nothing is forgiven");
+    }
 
     #[test]
     fn a_refresh_keeps_or_narrows_the_scope_and_never_widens_it() {

@@ -13,7 +13,7 @@ use crate::store::grant::LiveGrant;
 use crate::token::access_token::AccessClaims;
 
 /// The JSON of a success.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Reply {
     access_token: String,
     token_type: &'static str,

@@ -30,7 +30,8 @@ const EXPLAIN: &[&str] = &[
 ];
 
 /// The server: shared data may be written under ids that the client chose, so that references are known beforehand.
-const CONFIG: &str = "[fhir]\nupdate_create = \"shared\"\n[database]\nmax_connections = 20\n";
+const CONFIG: &str =
+    "[fhir]\nupdate_create = \"shared\"\n[database]\nmax_connections = 20\n[limits]\nfhir_per_address = 0\n";
 
 /// A running server on a database for one size. Dropped, all of it ends.
 pub struct Stage {

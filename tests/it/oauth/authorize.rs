@@ -52,6 +52,16 @@ async fn everything_else_that_is_wrong_is_told_to_the_app() {
         (("code_challenge_method", "plain"), "invalid_request"),
         (("launch", "never-issued"), "invalid_request"),
         (("prompt", "none"), "login_required"),
+        (("nonce", &"n".repeat(513)), "invalid_request"),
+        (("request", "eyJhbGciOiJub25lIn0.e30."), "request_not_supported"),
+        (("request_uri", "https://app.example/request.jwt"), "request_uri_not_supported"),
+        (("response_mode", "fragment"), "invalid_request"),
+        (("response_mode", "form_post"), "invalid_request"),
+        (("prompt", "none login"), "invalid_request"),
+        (("prompt", "create"), "invalid_request"),
+        (("max_age", "soon"), "invalid_request"),
+        (("max_age", "-1"), "invalid_request"),
+        (("scope", &"openid ".repeat(1200)), "invalid_request"),
     ] {
         let answer = Browser::default().authorize(&server, &with(&good, &[change])).await;
         assert_eq!(answer.back_error(), error, "{change:?}");
@@ -210,4 +220,43 @@ async fn a_point_of_care_system_acts_for_its_user_of_its_own_organisation() {
     let tokens = server.token(&[exchange(&code), signed(&assertion).to_vec()].concat()).await.expect(200).json();
     assert_eq!(tokens["scope"], "Context.write user/*.cruds openid");
     assert!(tokens.get("patient").is_none());
+}
+
+#[tokio::test]
+async fn a_hint_of_another_person_or_of_nobody_asks_for_a_sign_in() {
+    let server = Oauth::start().await;
+    let request = with(&authorization("app"), &[("scope", "openid")]);
+    let id_token = async |name| {
+        let code = Browser::default().sign_in(&server, &request, name, PASSWORD).await.code();
+        server.exchange("app", &code).await.expect(200).json()["id_token"].as_str().unwrap().to_owned()
+    };
+    let (julie, max) = (id_token("julie").await, id_token("max").await);
+    let mut browser = Browser::default();
+    browser.sign_in(&server, &request, "julie", PASSWORD).await.code();
+    server.clock.advance(Duration::from_secs(2 * 3600));
+    let silent = with(&request, &[("prompt", "none")]);
+    browser.authorize(&server, &with(&silent, &[("id_token_hint", &julie)])).await.code();
+    let tampered = format!("{}x", &julie[..julie.len() - 1]);
+    for hint in [max.as_str(), "nonsense", &tampered] {
+        let answer = browser.authorize(&server, &with(&silent, &[("id_token_hint", hint)])).await;
+        assert_eq!(answer.back_error(), "login_required", "{hint}");
+        browser.authorize(&server, &with(&request, &[("id_token_hint", hint)])).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn the_pages_speak_the_language_the_app_asks_for() {
+    let server = Oauth::start().await;
+    let mut browser = Browser { language: "en", ..Browser::default() };
+    let request = with(&authorization("app"), &[("scope", "openid"), ("ui_locales", "de fr-CA en")]);
+    let page = browser.authorize(&server, &request).await.expect(200);
+    assert!(page.text.contains("lang=\"fr\""), "{}", page.text);
+    let again = browser.fill_in(&server, &page, "julie", "wrong").await.expect(403);
+    assert!(again.text.contains("lang=\"fr\""), "{}", again.text);
+    let page = browser.authorize(&server, &with(&request, &[("ui_locales", "")])).await.expect(200);
+    assert!(page.text.contains("lang=\"en\""), "{}", page.text);
+    let again = browser.fill_in(&server, &page, "julie", "wrong").await.expect(403);
+    assert!(again.text.contains("lang=\"en\""), "{}", again.text);
+    let page = browser.authorize(&server, &with(&request, &[("ui_locales", "de")])).await.expect(200);
+    assert!(page.text.contains("lang=\"en\""), "{}", page.text);
 }

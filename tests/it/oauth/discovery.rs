@@ -70,6 +70,12 @@ async fn the_token_endpoint_answers_pages_of_registered_origins_only() {
             assert_eq!(ask(stranger, method).await, "", "{method} {stranger}");
         }
     }
+    let (launch, _) = server.launch(|_| {}).await;
+    let code = server.code("app", &launch, "launch patient/*.rs").await;
+    let fields = with(&exchange(&code), &[("client_id", "app")]);
+    let done = server.post("/token", &fields, &[("origin", "https://app.example")]).await.expect(200);
+    assert_eq!(done.header("access-control-allow-origin"), "https://app.example");
+    assert_eq!(done.header("access-control-allow-credentials"), "");
 }
 
 #[tokio::test]

@@ -6,8 +6,13 @@ mod client_keys;
 mod consent;
 mod continue_as;
 mod discovery;
+mod frames;
+mod keys;
 mod login;
 mod manage;
+mod perimeter;
+mod probes;
+mod refresh;
 mod register;
 mod token;
 
@@ -36,6 +41,7 @@ use sofa::store::user::User;
 use sofa::store::{self, Tx};
 use sofa::token::key_set::KeySet;
 use sofa::token::password;
+use sofa::web::peer::Peer;
 use time::macros::datetime;
 use tokio::sync::OnceCell;
 use tower::ServiceExt;
@@ -80,6 +86,7 @@ pub struct Oauth {
     pub clock: Arc<ManualClock>,
     pub engine: Engine,
     pub keys: Arc<KeySet>,
+    state: OauthState,
     router: Router,
 }
 
@@ -132,6 +139,7 @@ impl Answer {
     #[track_caller]
     pub fn back_error(&self) -> String {
         let back = self.back();
+        assert_eq!(back.get("iss").map(String::as_str), Some(ISSUER), "{back:?}");
         assert!(!back.contains_key("code"), "{back:?}");
         assert_eq!(back.get("state").map(String::as_str), Some("st&te"), "{back:?}");
         back["error"].clone()
@@ -141,7 +149,8 @@ impl Answer {
     #[track_caller]
     pub fn code(&self) -> String {
         let back = self.back();
-        assert_eq!((back["state"].as_str(), back["keep"].as_str()), ("st&te", "1"), "{back:?}");
+        let fixed = ["state", "keep", "iss"].map(|name| back[name].as_str());
+        assert_eq!(fixed, ["st&te", "1", ISSUER], "{back:?}");
         back["code"].clone()
     }
 }
@@ -161,9 +170,11 @@ impl Oauth {
         let pool = store::pool(db.options.clone(), &store::PoolLimits::from(&config.database));
         let engine = engine(pool, clock.clone(), config);
         let keys = KeySet::open(engine.pool.clone(), sealer(), clock.clone(), ISSUER.to_owned()).await.unwrap();
+        let keys = keys.with_access_tokens(engine.config.oauth.access_token_algorithm).await.unwrap();
         let keys = Arc::new(keys);
-        let router = router(OauthState::new(engine.clone(), keys.clone()).unwrap());
-        let this = Self { db, clock, engine, keys, router };
+        let state = OauthState::new(engine.clone(), keys.clone()).unwrap();
+        let router = router(state.clone());
+        let this = Self { db, clock, engine, keys, state, router };
         this.seed().await;
         this
     }
@@ -268,11 +279,24 @@ impl Oauth {
         self.exchange("app", &code).await.expect(200).json()
     }
 
+    /// An access token of a client that acts for itself.
+    pub async fn system_token(&self, client: &str) -> String {
+        let assertion = assertion(self, client, &json!({}));
+        let request =
+            [vec![("grant_type", "client_credentials"), ("scope", "system/*.rs")], signed(&assertion).to_vec()];
+        self.token(&request.concat()).await.expect(200).json()["access_token"].as_str().unwrap().to_owned()
+    }
+
     /// Whether an access token still works.
     pub async fn is_alive(&self, access_token: &str) -> bool {
         let header = basic("basic", SECRET);
         let told = self.post("/introspect", &[("token", access_token)], &[("authorization", &header)]).await;
         told.expect(200).json()["active"] == json!(true)
+    }
+
+    /// Writes how many strangers were refused, as the worker does; gives the number of rows.
+    pub async fn write_counts(&self) -> usize {
+        sofa::oauth::write_counts(&self.state, false).await.unwrap()
     }
 
     /// How many audit rows say this.
@@ -368,6 +392,10 @@ pub fn signed(assertion: &str) -> [(&str, &str); 2] {
 pub struct Browser {
     pub cookies: BTreeMap<String, String>,
     pub language: &'static str,
+    /// The network address it sends from; empty is one the server does not know.
+    pub address: &'static str,
+    /// What it says of where a request comes from.
+    pub headers: &'static [(&'static str, &'static str)],
 }
 
 impl Browser {
@@ -376,6 +404,12 @@ impl Browser {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         parts.headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
         parts.headers.insert(header::ACCEPT_LANGUAGE, self.language.parse().unwrap());
+        for (name, value) in self.headers {
+            parts.headers.insert(*name, value.parse().unwrap());
+        }
+        if let Ok(address) = self.address.parse() {
+            parts.extensions.insert(Peer(address));
+        }
         let answer = server.send(Request::from_parts(parts, body)).await;
         for set in answer.headers.get_all(header::SET_COOKIE) {
             let (name, value) = set.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();

@@ -163,36 +163,6 @@ async fn a_refresh_gives_new_tokens_and_the_launch_again_even_without_client_id(
 }
 
 #[tokio::test]
-async fn a_refresh_token_that_comes_back_ends_the_grant() {
-    let server = Oauth::start().await;
-    let first = server.tokens(FULL).await;
-    let second = server.token(&refresh_of(&first)).await.expect(200).json();
-    server.token(&refresh_of(&first)).await.refused(400, "invalid_grant");
-    assert!(!server.is_alive(access_of(&second)).await);
-    server.token(&refresh_of(&second)).await.refused(400, "invalid_grant");
-    assert_eq!(server.audited("token", "refused").await, 1);
-}
-
-#[tokio::test]
-async fn two_refreshes_at_the_same_moment_do_not_lock_an_honest_client_out() {
-    let server = Oauth::start().await;
-    let first = server.tokens(FULL).await;
-    let digest = token_digest(first["refresh_token"].as_str().unwrap());
-    // The first request is held where it has taken the token and not yet committed.
-    let mut held = store::begin(&server.db.pool).await.unwrap();
-    let (refresh, _) = store::grant::lock_refresh(&mut held, &digest).await.unwrap().unwrap();
-    store::grant::use_refresh(&mut held, &digest, server.clock.now()).await.unwrap();
-    let fields = refresh_of(&first);
-    let (second, ()) = tokio::join!(server.token(&fields), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        held.commit().await.unwrap();
-    });
-    assert!(server.is_alive(access_of(&second.expect(200).json())).await);
-    let mut conn = server.db.pool.acquire().await.unwrap();
-    assert!(store::grant::live(&mut conn, refresh.grant_id, server.clock.now()).await.unwrap().is_some());
-}
-
-#[tokio::test]
 async fn a_refresh_may_narrow_and_never_widen() {
     let server = Oauth::start().await;
     let tokens = server.tokens("launch patient/*.rs offline_access").await;
@@ -296,6 +266,7 @@ async fn introspection_repeats_everything_the_token_response_told() {
     let bearer = format!("Bearer {}", access_of(&tokens));
     let by_bearer = server.post("/introspect", &fields, &[("authorization", &bearer)]).await.expect(200).json();
     assert_eq!(by_bearer, told);
+    assert_eq!(told["username"], "julie");
 }
 
 #[tokio::test]
@@ -311,12 +282,57 @@ async fn what_is_no_live_access_token_is_inactive_and_strangers_are_told_nothing
     }
     let fields = [("token", access_of(&tokens))];
     server.post("/introspect", &fields, &[]).await.refused(401, "invalid_client");
-    server.post("/introspect", &fields, &[("authorization", "Bearer nonsense")]).await.refused(401, "invalid_client");
+    let bad = server.post("/introspect", &fields, &[("authorization", "Bearer nonsense")]).await.expect(401);
+    assert_eq!(bad.header("www-authenticate"), "Bearer realm=\"sofa\", error=\"invalid_token\"");
+    assert_eq!(bad.json()["error"], "invalid_token");
     server.post("/introspect", &[], &[("authorization", &header)]).await.refused(400, "invalid_request");
     let public = |name| [fields[0], ("client_id", name)];
     assert_eq!(server.post("/introspect", &public("app"), &[]).await.expect(200).json()["active"], json!(true));
     let foreign = server.post("/introspect", &public("other-app"), &[]).await.expect(200).json();
     assert_eq!(foreign, json!({"active": false}));
+}
+
+#[tokio::test]
+async fn a_bearer_token_tells_of_its_own_grant_and_a_resource_servers_of_others() {
+    let server = Oauth::start().await;
+    let (one, other) = (server.tokens(FULL).await, server.tokens("launch openid patient/*.rs").await);
+    let ask = async |token: &Value, bearer: &str| {
+        let header = format!("Bearer {bearer}");
+        server
+            .post("/introspect", &[("token", access_of(token))], &[("authorization", &header)])
+            .await
+            .expect(200)
+            .json()
+    };
+    assert_eq!(ask(&other, access_of(&one)).await, json!({"active": false}), "another launch's");
+    let own = ask(&other, access_of(&other)).await;
+    assert_eq!((&own["active"], own.get("username")), (&json!(true), None), "without profile no name");
+    for client in ["service", "poc"] {
+        let bearer = server.system_token(client).await;
+        assert_eq!(ask(&one, &bearer).await, json!({"active": false}), "{client}");
+    }
+    let resource_server =
+        Client { may_introspect: true, ..client("records", Role::Service, AuthMethod::PrivateKeyJwt) };
+    server.write(async |tx, now| store::client::insert(tx, &resource_server, now).await).await;
+    assert_eq!(ask(&one, &server.system_token("records").await).await["active"], json!(true));
+}
+
+#[tokio::test]
+async fn an_organisation_is_told_nothing_of_another_ones_tokens() {
+    let server = Oauth::start().await;
+    let ask = async |token: &Value, assertion: String| {
+        let fields = [vec![("token", access_of(token))], signed(&assertion).to_vec()].concat();
+        server.post("/introspect", &fields, &[]).await.expect(200).json()["active"].clone()
+    };
+    let own = server.tokens(FULL).await;
+    assert_eq!(ask(&own, assertion(&server, "poc", &json!({}))).await, json!(true));
+    let (launch, _) = server.launch(|context| context.tenant = 8).await;
+    let mut browser = Browser::default();
+    let request = with(&authorization("app"), &[("launch", &launch), ("scope", "launch patient/*.rs")]);
+    let code = browser.sign_in(&server, &request, "guest", PASSWORD).await.code();
+    let foreign = server.exchange("app", &code).await.expect(200).json();
+    assert_eq!(ask(&foreign, assertion(&server, "poc", &json!({}))).await, json!(false));
+    assert_eq!(ask(&foreign, assertion(&server, "service", &json!({}))).await, json!(true));
 }
 
 #[tokio::test]

@@ -42,6 +42,12 @@ pub fn check(letters: &[(&str, usize)], rows: &[(&str, Row)]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Those of the names (`file::test`) that no test has.
+pub fn unknown<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let tests = tests();
+    names.filter(|name| !tests.contains(*name)).collect()
+}
+
 /// The rows that are open, each with what is missing.
 pub fn open(rows: &[(&str, Row)]) -> Vec<String> {
     let missing = rows.iter().filter_map(|(id, row)| match row {
