@@ -191,7 +191,7 @@ async fn sign_in(
     let session = random_token();
     let session_digest = token_digest(&session);
     let mut tx = store::begin(&state.engine.pool).await?;
-    throttle::forgive(&mut tx, &attempt, now).await?;
+    throttle::forgive(&mut tx, &attempt).await?;
     let (browser, known) = visitor.cookies.known_or_new();
     store::known_browser::remember(&mut tx, &browser, user.id, now + cookie::KNOWN_FOR).await?;
     let expires_at = now + state.engine.config.oauth.session_ttl;

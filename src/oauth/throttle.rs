@@ -53,7 +53,10 @@ impl Rule {
         let failures = count.failures.saturating_sub(steps) + 1;
         let forgotten_until =
             if count.failures <= steps { now } else { count.forgotten_until + self.forget_one_in * steps };
-        Ok(Count { failures, forgotten_until, open_at: now + self.wait(failures) })
+        // Without a wait it stays as open as it was: attempts at one moment, and machines whose clocks differ a little, do
+        // not close it for each other.
+        let wait = self.wait(failures);
+        Ok(Count { failures, forgotten_until, open_at: if wait.is_zero() { count.open_at } else { now + wait } })
     }
 
     fn wait(&self, failures: u32) -> Duration {
@@ -115,10 +118,10 @@ pub async fn begin(
 }
 
 /// The attempt was a success.
-pub async fn forgive(tx: &mut store::Tx, attempt: &Attempt, now: OffsetDateTime) -> store::Result<()> {
+pub async fn forgive(tx: &mut store::Tx, attempt: &Attempt) -> store::Result<()> {
     for (subject, count) in &attempt.counted {
         match subject.kind {
-            Kind::Address => store::attempt::take_back(tx, subject, count.open_at, now).await?,
+            Kind::Address => store::attempt::take_back(tx, subject, count.open_at).await?,
             Kind::Account | Kind::Pair | Kind::Browser => store::attempt::forget(tx, subject).await?,
         }
     }
@@ -127,10 +130,9 @@ pub async fn forgive(tx: &mut store::Tx, attempt: &Attempt, now: OffsetDateTime)
 
 /// The attempt was none: the password could not be looked at.
 pub async fn withdraw(state: &OauthState, attempt: &Attempt) -> store::Result<()> {
-    let now = state.now();
     let mut tx = store::begin(&state.engine.pool).await?;
     for (subject, count) in &attempt.counted {
-        store::attempt::take_back(&mut tx, subject, count.open_at, now).await?;
+        store::attempt::take_back(&mut tx, subject, count.open_at).await?;
     }
     tx.commit().await
 }
@@ -205,6 +207,13 @@ mod tests {
             assert_eq!(RULE.one_more(&count, count.open_at - Duration::SECOND), Err(Duration::SECOND));
         }
         assert_eq!(RULE.one_more(&count, count.open_at).unwrap().failures, 5);
+    }
+
+    #[test]
+    fn what_is_tried_at_one_moment_closes_nothing_for_each_other() {
+        let never = Count { open_at: OffsetDateTime::UNIX_EPOCH, ..nothing() };
+        let one = RULE.one_more(&never, START).unwrap();
+        assert_eq!(RULE.one_more(&one, START - Duration::MILLISECOND).unwrap().failures, 2);
     }
 
     #[test]

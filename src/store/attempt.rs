@@ -6,7 +6,7 @@ use super::{Result, Tx};
 
 // In one order everywhere, so that two attempts never wait for each other.
 const ENSURE: &str = "insert into login_throttle (kind, subject, failures, forgotten_until, open_at)
-  select s.kind, s.subject, 0, $3, $3 from unnest($1::text[], $2::bytea[]) as s (kind, subject)
+  select s.kind, s.subject, 0, $3, to_timestamp(0) from unnest($1::text[], $2::bytea[]) as s (kind, subject)
   order by s.kind, s.subject on conflict do nothing";
 const LOCK: &str = "select kind, subject, failures, forgotten_until, open_at from login_throttle
   where (kind, subject) in (select * from unnest($1::text[], $2::bytea[])) order by kind, subject for update";
@@ -15,7 +15,7 @@ const SAVE: &str = "update login_throttle set failures = $3, forgotten_until = $
 const FORGET: &str = "delete from login_throttle where kind = $1 and subject = $2";
 // What another attempt has closed meanwhile stays closed.
 const TAKE_BACK: &str = "update login_throttle set failures = greatest(failures - 1, 0),
-    open_at = case when open_at = $3 then $4 else open_at end where kind = $1 and subject = $2";
+    open_at = case when open_at = $3 then to_timestamp(0) else open_at end where kind = $1 and subject = $2";
 const SWEEP: &str = "delete from login_throttle where open_at < $1::timestamptz - interval '1 day'
   and forgotten_until < $1::timestamptz - interval '1 day'";
 
@@ -70,11 +70,8 @@ pub async fn lock(tx: &mut Tx, subjects: &[Subject], now: OffsetDateTime) -> Res
     let rows: Vec<Row> = sqlx::query_as(LOCK).bind(&kinds).bind(&digests).fetch_all(tx.conn()).await?;
     let of = |subject: &Subject| {
         let row = rows.iter().find(|row| row.0 == subject.kind.as_str() && row.1 == subject.digest);
-        row.map_or(Count { failures: 0, forgotten_until: now, open_at: now }, |row| Count {
-            failures: row.2.unsigned_abs(),
-            forgotten_until: row.3,
-            open_at: row.4,
-        })
+        let nothing = Count { failures: 0, forgotten_until: now, open_at: OffsetDateTime::UNIX_EPOCH };
+        row.map_or(nothing, |row| Count { failures: row.2.unsigned_abs(), forgotten_until: row.3, open_at: row.4 })
     };
     Ok(subjects.iter().map(of).collect())
 }
@@ -99,14 +96,9 @@ pub async fn forget(tx: &mut Tx, subject: &Subject) -> Result<()> {
 }
 
 /// Takes one failure back, and what it alone has closed (until `closed_until`).
-pub async fn take_back(
-    tx: &mut Tx,
-    subject: &Subject,
-    closed_until: OffsetDateTime,
-    now: OffsetDateTime,
-) -> Result<()> {
+pub async fn take_back(tx: &mut Tx, subject: &Subject, closed_until: OffsetDateTime) -> Result<()> {
     let query = sqlx::query(TAKE_BACK).bind(subject.kind.as_str()).bind(&subject.digest);
-    query.bind(closed_until).bind(now).execute(tx.conn()).await?;
+    query.bind(closed_until).execute(tx.conn()).await?;
     Ok(())
 }
 
