@@ -1,48 +1,15 @@
 //! What the log must never hold, however talkative it is.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
-use tracing_subscriber::fmt::MakeWriter;
-
 use crate::fixtures::SetContext;
-use crate::set_context::stage;
+use crate::support::process::Process;
 use crate::support::world::PASSWORD;
 
-/// Keeps what is logged.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Kept {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-// One thread does everything in such a test, so what it logs is the server's whole log.
 #[tokio::test]
 async fn a_whole_launch_leaves_no_secret_in_the_log() {
-    let kept = Kept::default();
-    let everything = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_max_level(tracing::Level::TRACE)
-        .with_writer(kept.clone())
-        .finish();
-    let _logged = tracing::subscriber::set_default(everything);
-    let (server, poc, _receiver) = stage().await;
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("log");
+    let server = Process::start_logging(&kept, &[("SOFA__LOG__FILTER", "trace")]).await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
     server.user("julie", 7).await;
     let launch = poc.launch(&SetContext::patient("Zachariassen").build()).await;
     let app = server.app("app").await;
@@ -58,7 +25,7 @@ async fn a_whole_launch_leaves_no_secret_in_the_log() {
     session.get("Patient?name=Zachariassen").await.expect(200);
     session.with_token(Some("a.bad.token-of-nobody")).get("Patient").await.expect(401);
     app.exchange(&code, &verifier).await.expect(400);
-    let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+    let log = std::fs::read_to_string(&kept).unwrap();
     assert!(log.contains("path=\"/token\"") && log.contains("path=\"/login\""), "the server's spans are in it");
     let poc_token = poc.token.clone().unwrap();
     let secrets = [

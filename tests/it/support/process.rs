@@ -1,7 +1,9 @@
 //! The real program in a process of its own, so that it can be killed.
 
+use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,8 @@ pub struct Process {
     pub world: World,
     address: SocketAddr,
     environment: Vec<(&'static str, String)>,
+    /// Where its log goes; ours without one.
+    log: Option<PathBuf>,
     child: Option<Child>,
 }
 
@@ -31,6 +35,15 @@ impl Deref for Process {
 impl Process {
     /// Starts it with these further settings (`SOFA__SECTION__KEY`) and waits until it is ready.
     pub async fn start(settings: &[(&'static str, &str)]) -> Self {
+        Self::prepare(settings, None).await
+    }
+
+    /// The same, with all that it logs in this file.
+    pub async fn start_logging(log: &Path, settings: &[(&'static str, &str)]) -> Self {
+        Self::prepare(settings, Some(log.to_owned())).await
+    }
+
+    async fn prepare(settings: &[(&'static str, &str)], log: Option<PathBuf>) -> Self {
         let db = db().await;
         plant(&db).await;
         // Free now, and not given to anybody else soon: the system hands such ports out in turn.
@@ -47,7 +60,7 @@ impl Process {
         ];
         let further = settings.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let environment = given.into_iter().chain(further).collect();
-        let mut this = Self { world: World::in_real_time(url, db), address, environment, child: None };
+        let mut this = Self { world: World::in_real_time(url, db), address, environment, log, child: None };
         this.start_again().await;
         this
     }
@@ -57,6 +70,9 @@ impl Process {
         assert!(self.child.is_none(), "it runs already");
         let mut command = Command::new(env!("CARGO_BIN_EXE_sofa"));
         command.arg("serve").envs(self.environment.iter().cloned()).stdin(Stdio::null()).kill_on_drop(true);
+        if let Some(log) = &self.log {
+            command.stderr(File::options().create(true).append(true).open(log).expect("the log"));
+        }
         let mut child = command.spawn().expect("the program");
         let begun = Instant::now();
         let ready = format!("http://{}/readyz", self.address);
