@@ -42,7 +42,7 @@ async function withFhirclient() {
   const response = { writeHead: (_, headers) => (redirect = headers.location), end() {} };
   const launch = new URL("http://app.test/launch");
   launch.searchParams.set("iss", scene.iss ?? scene.fhir);
-  launch.searchParams.set("launch", scene.launch);
+  if (scene.launch) launch.searchParams.set("launch", scene.launch);
   await fhirclient(request(launch), response, storage).authorize({
     clientId: scene.client,
     clientSecret: scene.secret,
@@ -97,7 +97,7 @@ async function withOpenidClient() {
     state,
     nonce,
     aud: scene.fhir,
-    launch: scene.launch,
+    ...(scene.launch && { launch: scene.launch }),
   });
   const back = new URL(await visit(url.href));
   const checks = { pkceCodeVerifier: verifier, expectedState: state, expectedNonce: nonce, idTokenExpected: true };

@@ -417,3 +417,36 @@ async fn every_compartment_that_is_claimed_can_be_searched_and_no_other() {
         claims.service.get(&format!("{kind}/none/Observation")).await.expect(404).expect_outcome();
     }
 }
+
+#[tokio::test]
+async fn the_statement_names_the_same_endpoints_as_discovery() {
+    for dynamic in [false, true] {
+        let server = TestServer::configured(&format!("registry.dynamic = {dynamic}")).await;
+        let stranger = server.stranger();
+        let statement = stranger.get("metadata").await.expect(200).json();
+        let told = stranger.get(".well-known/smart-configuration").await.expect(200).json();
+        let security = &statement["rest"][0]["security"];
+        assert_eq!(security["service"][0]["coding"][0]["code"], "SMART-on-FHIR");
+        let extension = &security["extension"][0];
+        assert_eq!(extension["url"], "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris");
+        let endpoints: BTreeMap<_, _> = extension["extension"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| (one["url"].as_str().unwrap(), one["valueUri"].clone()))
+            .collect();
+        let expected: BTreeMap<_, _> = [
+            ("authorize", "authorization_endpoint"),
+            ("token", "token_endpoint"),
+            ("introspect", "introspection_endpoint"),
+            ("revoke", "revocation_endpoint"),
+            ("manage", "management_endpoint"),
+            ("register", "registration_endpoint"),
+        ]
+        .into_iter()
+        .filter_map(|(name, member)| Some((name, told.get(member)?.clone())))
+        .collect();
+        assert_eq!(endpoints, expected);
+        assert_eq!(endpoints.contains_key("register"), dynamic);
+    }
+}

@@ -1,5 +1,8 @@
 //! Client libraries that others wrote use the server: npm `fhirclient`, SMART's reference library, and `openid-client`, a
-//! certified OpenID Connect relying party. They run in Node, pinned by a lock file; the person's browser is ours.
+//! certified OpenID Connect relying party. They run in Node, pinned by a lock file, where the person's browser is ours; the
+//! first of them in a real browser as well.
+
+mod in_browser;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,6 +19,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::fixtures::SetContext;
+use crate::support::app::SampleApp;
 use crate::support::form::Browser;
 use crate::support::key::Key;
 use crate::support::key_server::{KeyServer, Says};
@@ -24,7 +28,7 @@ use crate::support::server::TestServer;
 use crate::support::world::{PASSWORD, REDIRECT, unregistered};
 
 const SECRET: &str = "s3cret:with%and+plus";
-const SCOPE: &str = "launch openid fhirUser offline_access patient/*.rs";
+const REGISTERED: &str = "launch launch/patient openid fhirUser offline_access patient/*.rs";
 /// Keys are fetched from this machine, clients may register themselves.
 const OPEN: &str = "[registry]\nallow_http = true\nallow_private_addresses = true\ndynamic = true\n";
 
@@ -40,7 +44,7 @@ async fn install() -> Option<PathBuf> {
     std::fs::create_dir_all(&folder).unwrap();
     let lock = std::fs::read(home.join("tests/clients/package-lock.json")).unwrap();
     let done = folder.join("installed");
-    for file in [".npmrc", "package.json", "package-lock.json", "launch.mjs"] {
+    for file in [".npmrc", "package.json", "package-lock.json", "launch.mjs", "in-browser.js"] {
         std::fs::copy(home.join("tests/clients").join(file), folder.join(file)).unwrap();
     }
     if std::fs::read(&done).is_ok_and(|installed| installed == lock) {
@@ -69,6 +73,25 @@ enum Kind {
 
 const KINDS: [Kind; 4] = [Kind::Public, Kind::Basic, Kind::Es384, Kind::Rs384];
 
+/// Where a launch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    Ehr,
+    /// At the app: the patient is picked.
+    App,
+}
+
+impl From {
+    const BOTH: [Self; 2] = [Self::Ehr, Self::App];
+
+    fn scope(self) -> &'static str {
+        match self {
+            Self::Ehr => "launch openid fhirUser offline_access patient/*.rs",
+            Self::App => "launch/patient openid fhirUser offline_access patient/*.rs",
+        }
+    }
+}
+
 /// A server with a person, a PoC and a client of each kind.
 struct Stage {
     server: TestServer,
@@ -77,6 +100,8 @@ struct Stage {
     rs384: Key,
     poc: crate::support::poc::PointOfCare,
     _receiver: crate::support::receiver::Receiver,
+    /// An app of ours, in which the person opens launches.
+    other: SampleApp,
     libraries: &'static Path,
 }
 
@@ -88,7 +113,8 @@ impl Stage {
         let keys = KeyServer::start(Says::keys(&[rs384.jwk()], "max-age=60")).await;
         let (poc, receiver) = server.subscribed_poc("poc", 7).await;
         server.user("julie", 7).await;
-        let stage = Self { server, keys, es384, rs384, poc, _receiver: receiver, libraries };
+        let other = server.app("other").await;
+        let stage = Self { server, keys, es384, rs384, poc, _receiver: receiver, other, libraries };
         for kind in KINDS {
             stage.server.register(&stage.client(&name(kind), Role::App, kind)).await;
         }
@@ -98,7 +124,7 @@ impl Stage {
     fn client(&self, client_id: &str, role: Role, kind: Kind) -> Client {
         let usual = unregistered(client_id, role, 0, AuthMethod::None);
         let registered = Client {
-            scope: if role == Role::App { SCOPE } else { "system/*.rs" }.to_owned(),
+            scope: if role == Role::App { REGISTERED } else { "system/*.rs" }.to_owned(),
             redirect_uris: if role == Role::App { vec![REDIRECT.to_owned()] } else { Vec::new() },
             consent: if role == Role::App { ConsentPolicy::Once } else { ConsentPolicy::Never },
             ..usual
@@ -117,13 +143,18 @@ impl Stage {
     }
 
     /// What the script needs of a client and of a new launch.
-    async fn scene(&self, library: &str, kind: Kind) -> (Value, String) {
+    async fn scene(&self, library: &str, kind: Kind, from: From) -> (Value, String) {
         let launch = self.poc.launch(&SetContext::patient("Smith").build()).await;
         let patient = launch.first("Patient").trim_start_matches("Patient/").to_owned();
         let mut scene = json!({
-            "as": library, "client": name(kind), "issuer": self.server.url, "fhir": self.server.fhir, "scope": SCOPE,
-            "redirect": REDIRECT, "launch": launch.id,
+            "as": library, "client": name(kind), "issuer": self.server.url, "fhir": self.server.fhir,
+            "scope": from.scope(), "redirect": REDIRECT,
         });
+        match from {
+            From::Ehr => scene["launch"] = json!(launch.id),
+            // Whose launch it is can be picked; the newest is offered first.
+            From::App => drop(self.other.launch(&launch.id, "julie").await),
+        }
         self.add_proof(&mut scene, kind);
         (scene, patient)
     }
@@ -168,8 +199,8 @@ fn name(kind: Kind) -> String {
 #[tokio::test]
 async fn fhirclient_launches_reads_and_refreshes_as_each_kind_of_app() {
     let Some(stage) = Stage::set().await else { return };
-    for kind in KINDS {
-        let (mut scene, patient) = stage.scene("fhirclient", kind).await;
+    for (kind, from) in KINDS.into_iter().flat_map(|kind| From::BOTH.map(|from| (kind, from))) {
+        let (mut scene, patient) = stage.scene("fhirclient", kind, from).await;
         // An `iss` with a slash at its end comes back as `aud` with one.
         if kind == Kind::Basic {
             scene["iss"] = json!(format!("{}/", stage.server.fhir));
@@ -178,9 +209,9 @@ async fn fhirclient_launches_reads_and_refreshes_as_each_kind_of_app() {
         assert_eq!(
             (&result["id"], &result["read"], &result["found"]),
             (&json!(patient), &json!(patient), &json!(1)),
-            "{kind:?}"
+            "{kind:?} {from:?}"
         );
-        assert_eq!(result["scope"], SCOPE.replace(" fhirUser", ""), "{kind:?}: julie is no resource");
+        assert_eq!(result["scope"], from.scope().replace(" fhirUser", ""), "{kind:?}: julie is no resource");
         match kind {
             Kind::Public | Kind::Basic => {
                 assert_eq!(result["refreshed"]["scope"], result["scope"], "{kind:?}");
@@ -199,10 +230,14 @@ async fn fhirclient_launches_reads_and_refreshes_as_each_kind_of_app() {
 #[tokio::test]
 async fn openid_client_signs_in_refreshes_introspects_and_revokes_as_each_kind_of_app() {
     let Some(stage) = Stage::set().await else { return };
-    for kind in KINDS {
-        let (scene, patient) = stage.scene("openid", kind).await;
+    for (kind, from) in KINDS.into_iter().flat_map(|kind| From::BOTH.map(|from| (kind, from))) {
+        let (scene, patient) = stage.scene("openid", kind, from).await;
         let result = stage.play(&scene).await;
-        assert_eq!((&result["patient"], &result["again"]), (&json!(patient), &json!(patient)), "{kind:?}: {result}");
+        assert_eq!(
+            (&result["patient"], &result["again"]),
+            (&json!(patient), &json!(patient)),
+            "{kind:?} {from:?}: {result}"
+        );
         for yes in ["pkce", "same", "rotated"] {
             assert_eq!(result[yes], true, "{kind:?}: {yes}: {result}");
         }
@@ -243,7 +278,7 @@ async fn openid_client_registers_itself_and_signs_in() {
     let mut tx = store::begin(&stage.server.db.pool).await.unwrap();
     initial_token::insert(&mut tx, &token_digest("leave"), &leave).await.unwrap();
     tx.commit().await.unwrap();
-    let (mut scene, patient) = stage.scene("register", Kind::Public).await;
+    let (mut scene, patient) = stage.scene("register", Kind::Public, From::Ehr).await;
     scene["leave"] = json!("leave");
     let result = stage.play(&scene).await;
     assert!(result["client_id"].as_str().unwrap().starts_with("dyn-"), "{result}");

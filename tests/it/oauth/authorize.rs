@@ -84,6 +84,35 @@ async fn a_missing_or_repeated_state_is_refused_without_one() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_server_is_told_to_the_app_and_says_nothing_of_it() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let request = with(&authorization("app"), &[("scope", "launch"), ("launch", &launch)]);
+    sqlx::query("alter table context rename to elsewhere").execute(&server.db.pool).await.unwrap();
+    let answer = Browser::default().authorize(&server, &request).await;
+    assert_eq!(answer.back_error(), "server_error");
+    let told = &answer.back()["error_description"];
+    assert!(!told.contains("context") && !told.contains("relation"), "{told}");
+    sqlx::query("alter table elsewhere rename to context").execute(&server.db.pool).await.unwrap();
+    Browser::default().sign_in(&server, &request, "julie", PASSWORD).await.code();
+}
+
+#[tokio::test]
+async fn the_query_of_a_redirect_address_is_kept_and_a_fragment_never_fits() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let request = with(&authorization("app"), &[("scope", "launch"), ("launch", &launch)]);
+    let answer = Browser::default().sign_in(&server, &request, "julie", PASSWORD).await;
+    let location = Url::parse(answer.header("location")).unwrap();
+    let names: Vec<_> = location.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    assert_eq!((location.fragment(), &names[..]), (None, &["keep", "code", "state", "iss"].map(str::to_owned)[..]));
+    for other in [format!("{REDIRECT}#here"), format!("{REDIRECT}#"), REDIRECT.replace("?keep=1", "")] {
+        let answer = Browser::default().authorize(&server, &with(&request, &[("redirect_uri", &other)])).await;
+        assert_eq!((answer.status, answer.header("location")), (400, ""), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn the_same_request_works_by_get_and_by_post_and_unknown_parameters_are_ignored() {
     let server = Oauth::start().await;
     let (launch, _) = server.launch(|_| {}).await;

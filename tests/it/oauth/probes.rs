@@ -232,6 +232,17 @@ async fn the_openid_document_has_what_its_readers_need_and_its_keys_verify() {
     ] {
         assert!(openid.get(required).is_some(), "{required}");
     }
+    for read_by_clients in ["introspection_endpoint", "revocation_endpoint", "userinfo_endpoint"] {
+        assert!(openid[read_by_clients].as_str().is_some_and(|url| url.starts_with(ISSUER)), "{read_by_clients}");
+    }
+    assert_eq!(words(&openid, "code_challenge_methods_supported"), ["S256"]);
+    let smart = smart(&server).await;
+    for both in ["scopes_supported", "grant_types_supported"] {
+        assert_eq!(words(&openid, both), words(&smart, both), "{both}");
+    }
+    // SMART's document names only what proves something.
+    let methods = "token_endpoint_auth_methods_supported";
+    assert_eq!(words(&openid, methods), [&["none"], &words(&smart, methods)[..]].concat());
     assert_eq!(words(&openid, "subject_types_supported"), ["public"]);
     assert_eq!(words(&openid, "id_token_signing_alg_values_supported"), ["RS256"]);
     assert_eq!(openid["authorization_response_iss_parameter_supported"], true);

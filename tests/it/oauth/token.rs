@@ -70,6 +70,48 @@ async fn without_openid_there_is_no_id_token_and_without_a_refresh_scope_no_refr
 }
 
 #[tokio::test]
+async fn the_claim_of_the_user_is_told_only_with_both_scopes() {
+    let server = Oauth::start().await;
+    for (scope, is_told) in
+        [("launch openid fhirUser", true), ("launch openid", false), ("launch openid profile", false)]
+    {
+        let tokens = server.tokens(scope).await;
+        let payload = tokens["id_token"].as_str().unwrap().split('.').nth(1).unwrap();
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap();
+        assert_eq!(claims.get("fhirUser").is_some(), is_told, "{scope}: {claims}");
+        let me = Request::get("/userinfo")
+            .header("authorization", format!("Bearer {}", tokens["access_token"].as_str().unwrap()));
+        let told = server.send(me.body(Body::empty()).unwrap()).await.expect(200).json();
+        assert_eq!(told.get("fhirUser").is_some(), is_told, "{scope}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_handed_out_holds_256_random_bits_or_is_signed() {
+    let server = Oauth::start().await;
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..3 {
+        let (launch, _) = server.launch(|_| {}).await;
+        let code = server.code("app", &launch, "launch openid offline_access").await;
+        let tokens = server.exchange("app", &code).await.expect(200).json();
+        for token in [launch, code, tokens["refresh_token"].as_str().unwrap().to_owned()] {
+            assert_eq!(URL_SAFE_NO_PAD.decode(&token).unwrap().len(), 32, "{token}");
+            assert!(seen.insert(token.clone()), "{token} comes twice");
+        }
+        for token in ["access_token", "id_token"].map(|name| tokens[name].as_str().unwrap()) {
+            let signature = token.rsplit('.').next().unwrap();
+            assert_eq!(URL_SAFE_NO_PAD.decode(signature).unwrap().len(), 256, "RS256 with 2048 bits");
+        }
+        // Another payload under the same signature is nobody's token.
+        let parts: Vec<_> = tokens["access_token"].as_str().unwrap().split('.').collect();
+        let payload = String::from_utf8(URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+        let widened = URL_SAFE_NO_PAD.encode(payload.replacen("\"aud\"", "\"sub\":\"x\",\"aud\"", 1));
+        let forged = format!("{}.{widened}.{}", parts[0], parts[2]);
+        assert!(!server.is_alive(&forged).await);
+    }
+}
+
+#[tokio::test]
 async fn patient_scopes_need_a_patient() {
     let server = Oauth::start().await;
     let (launch, _) = server.launch(|context| context.patient = None).await;

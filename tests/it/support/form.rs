@@ -69,8 +69,8 @@ impl Browser {
         answer
     }
 
-    /// From `answer` of `at` on: follows redirects within `home`, signs in, agrees, until a redirect leads elsewhere (returned) or
-    /// a page remains that asks for nothing more (the answer is returned).
+    /// From `answer` of `at` on: follows redirects within `home`, signs in, picks the first that is offered, agrees, until a
+    /// redirect leads elsewhere (returned) or a page remains that asks for nothing more (the answer is returned).
     pub async fn go_on(&mut self, at: Url, answer: Answer, user: &str, password: &str) -> Result<Url, Answer> {
         let home = at.origin();
         let (mut at, mut answer, mut signed_in) = (at, answer, false);
@@ -84,7 +84,7 @@ impl Browser {
                 at = target;
                 continue;
             }
-            let Some(mut form) = Form::first(&at, &answer.text) else { return Err(answer) };
+            let Some(mut form) = Form::to_send(&at, &answer.text) else { return Err(answer) };
             let asks_password = form.fields.iter().any(|field| field.kind == "password");
             if asks_password && signed_in {
                 return Err(answer);
@@ -99,6 +99,13 @@ impl Browser {
 }
 
 impl Form {
+    /// The form in which something is picked, or the first of a page.
+    fn to_send(page: &Url, html: &str) -> Option<Self> {
+        let mut forms = html.match_indices("<form").filter_map(|(at, _)| Self::first(page, &html[at..]));
+        let picks = |form: &Self| form.fields.iter().any(|field| field.name == "choice");
+        forms.find(picks).or_else(|| Self::first(page, html))
+    }
+
     /// The first form of a page.
     pub fn first(page: &Url, html: &str) -> Option<Self> {
         let start = html.find("<form")?;
