@@ -43,6 +43,9 @@ pub struct Oauth {
     /// How long a user stays signed in.
     #[serde(with = "humantime_serde")]
     pub session_ttl: Duration,
+    /// How long a browser may be away before it must ask again.
+    #[serde(with = "humantime_serde")]
+    pub session_idle: Duration,
     /// Failed sign-ins within `login_window` before further ones are refused.
     pub login_attempts: u32,
     /// The time in which they are counted.
@@ -89,6 +92,7 @@ impl Oauth {
             ("oauth.code_ttl", self.code_ttl),
             ("oauth.refresh_token_ttl", self.refresh_token_ttl),
             ("oauth.session_ttl", self.session_ttl),
+            ("oauth.session_idle", self.session_idle),
             ("oauth.login_window", self.login_window),
         ])?;
         demand(self.refresh_grace <= Duration::from_mins(1), "oauth.refresh_grace", "must not be longer than 1m")?;

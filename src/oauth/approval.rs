@@ -37,6 +37,8 @@ use crate::store::{self, Tx};
 #[derive(Clone)]
 pub struct SignedIn {
     pub user: User,
+    /// The `sid` of ID tokens.
+    pub session_id: Uuid,
     pub session_digest: Vec<u8>,
     pub since: OffsetDateTime,
 }
@@ -148,7 +150,8 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
         user_id: Some(user.id),
         context: context_id,
         scope: &granted.to_string(),
-        session_digest: only_while_online(&granted).then_some(signed_in.session_digest.as_slice()),
+        session_id: Some(signed_in.session_id),
+        only_online: only_while_online(&granted),
         auth_time: Some(signed_in.since),
         nonce: request.nonce.as_deref(),
         expires_at,

@@ -42,7 +42,7 @@ use super::flow::{self, Flow, May};
 use super::form::{Parameters, Repeated, is_form};
 use super::page::{self, Problem};
 use super::visitor::{Language, Visitor, record};
-use super::{OauthState, cookie, launch_values, login, register, strangers};
+use super::{OauthState, cookie, launch_values, login, register, session, strangers};
 use crate::id::token_digest;
 use crate::smart::client::redirect_is_registered;
 use crate::smart::launch::LaunchValues;
@@ -301,7 +301,7 @@ async fn proceed(
     let frames = store::client::frame_ancestors(&mut conn, request.context).await?;
     let recipient = &Recipient { frames, ..recipient.clone() };
     drop(conn);
-    let signed_in = if prompt.always { None } else { flow::find_signed_in(state, visitor).await? };
+    let signed_in = if prompt.always { None } else { session::find(state, visitor).await? };
     let is_meant = |signed_in: &SignedIn| {
         prompt.max_age.is_none_or(|max_age| state.now() - signed_in.since <= max_age)
             && prompt.hint.as_ref().is_none_or(|hint| *hint == Some(signed_in.user.id.to_string()))

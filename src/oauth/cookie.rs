@@ -97,6 +97,13 @@ impl Cookies {
         self.header(SESSION, value)
     }
 
+    /// The header that takes the session away.
+    pub fn end_session(&self) -> Option<HeaderValue> {
+        let mut cookie = self.cookie(SESSION, "");
+        cookie.make_removal();
+        HeaderValue::from_str(&cookie.to_string()).ok()
+    }
+
     /// `__Host-` makes the browser itself insist on Secure, on no Domain and on Path=/.
     fn name(&self, name: &str) -> String {
         if self.https { format!("__Host-{name}") } else { name.to_owned() }

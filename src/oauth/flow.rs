@@ -24,10 +24,11 @@ use super::approval::{self, Approval, Judged, SignedIn};
 use super::authorize::{self, AuthorizationRequest, Recipient, Refusal, find_client};
 use super::consent::{self, Agreement};
 use super::form::Parameters;
+use super::logout::After;
 use super::page::{self, Problem};
 use super::picker::Pick;
 use super::visitor::Visitor;
-use super::{OauthState, continue_as, cookie, picker};
+use super::{OauthState, continue_as, cookie, picker, session};
 use crate::id::{random_token, token_digest};
 use crate::smart::client::redirect_is_registered;
 use crate::smart::scope::ScopeSet;
@@ -45,6 +46,8 @@ pub enum Purpose {
     Authorize(AuthorizationRequest),
     /// To see what apps may do.
     Manage,
+    /// To sign out, and to go there.
+    Logout(After),
 }
 
 /// What the person has said so far.
@@ -186,19 +189,9 @@ pub async fn take(state: &OauthState, visitor: &Visitor, form: &Parameters, step
 
 /// Who signed in for a form, if that session lives and is still this browser's.
 pub async fn signed_in(state: &OauthState, visitor: &Visitor, waiting: &Waiting) -> Result<SignedIn, Problem> {
-    let found = find_signed_in(state, visitor).await.map_err(|error| unavailable(&error))?;
+    let found = session::find(state, visitor).await.map_err(|error| unavailable(&error))?;
     let is_the_same = |found: &SignedIn| waiting.session_digest.as_ref() == Some(&found.session_digest);
     found.filter(is_the_same).ok_or(Problem::FormGone)
-}
-
-/// Who is signed in with this browser.
-pub async fn find_signed_in(state: &OauthState, visitor: &Visitor) -> store::Result<Option<SignedIn>> {
-    let Some(session_digest) = visitor.cookies.session_digest() else { return Ok(None) };
-    let mut conn = state.engine.pool.acquire().await?;
-    let session = store::login::find_session(&mut conn, &session_digest, state.now()).await?;
-    let Some(session) = session else { return Ok(None) };
-    let user = store::user::find(&mut conn, session.user_id).await?;
-    Ok(user.map(|user| SignedIn { user, session_digest, since: session.created_at }))
 }
 
 fn unavailable(error: &store::Error) -> Problem {

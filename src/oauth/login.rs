@@ -24,8 +24,8 @@ use super::page::{self, Again, Login, Problem};
 use super::password::Asker;
 use super::throttle::{self, Attempt, Closed};
 use super::visitor::{Visitor, record};
-use super::{OauthState, cookie, manage, strangers};
-use crate::id::{random_token, token_digest};
+use super::{OauthState, cookie, manage, session, strangers};
+use crate::id::token_digest;
 use crate::secret::Secret;
 use crate::store;
 use crate::store::audit::Entry;
@@ -129,6 +129,7 @@ async fn find_submitted(state: &OauthState, visitor: &Visitor, form: &Parameters
     let app = match purpose {
         Purpose::Authorize(request) => Some((flow::recipient(state, &request).await?, request)),
         Purpose::Manage => None,
+        Purpose::Logout(_) => return Err(Problem::FormGone),
     };
     Ok(Submitted {
         token,
@@ -177,7 +178,7 @@ async fn sign_in(
     let now = state.now();
     let (user, attempt) = begin_attempt(state, visitor, submitted).await?;
     let user = user.filter(|user| user.enabled);
-    let password_hash = user.as_ref().map(|user| user.password_hash.clone());
+    let password_hash = user.as_ref().and_then(|user| user.password_hash.clone());
     let asker = Asker { network: peer::network(visitor.address), is_known: attempt.is_known };
     let right = state.passwords.is_right(asker, submitted.password.clone(), password_hash).await;
     let Some(user) = user.filter(|_| matches!(right, Ok(true))) else {
@@ -188,16 +189,14 @@ async fn sign_in(
         record_login(state, visitor, submitted, None).await;
         return Err(NotSignedIn::Again(Again::Wrong));
     };
-    let session = random_token();
-    let session_digest = token_digest(&session);
     let mut tx = store::begin(&state.engine.pool).await?;
     throttle::forgive(&mut tx, &attempt).await?;
     let (browser, known) = visitor.cookies.known_or_new();
     store::known_browser::remember(&mut tx, &browser, user.id, now + cookie::KNOWN_FOR).await?;
-    let expires_at = now + state.engine.config.oauth.session_ttl;
-    store::login::insert_session(&mut tx, &session_digest, user.id, now, expires_at).await?;
+    let started = session::start(state, &mut tx, visitor, user, None).await?;
     let (form, said) = (token_digest(&submitted.token), flow::after_sign_in());
-    let stage = Stage { step: flow::AFTER_SIGN_IN, signed_in: Some((user.id, &session_digest)), choice: &said };
+    let signed_in = Some((started.signed_in.user.id, started.signed_in.session_digest.as_slice()));
+    let stage = Stage { step: flow::AFTER_SIGN_IN, signed_in, choice: &said };
     let was_open = match submitted.app {
         Some(_) => store::flow::move_on(&mut tx, &form, Step::SignIn, stage).await?,
         None => store::flow::end(&mut tx, &form, Step::SignIn).await?,
@@ -206,9 +205,11 @@ async fn sign_in(
         return Err(NotSignedIn::Gone);
     }
     tx.commit().await?;
-    record_login(state, visitor, submitted, Some(&user)).await;
-    let cookies = [visitor.cookies.start_session(&session), known];
-    Ok((SignedIn { user, session_digest, since: now }, cookies))
+    if let Some(ended) = started.ended {
+        session::tell(state, ended);
+    }
+    record_login(state, visitor, submitted, Some(&started.signed_in.user)).await;
+    Ok((started.signed_in, [started.cookie, known]))
 }
 
 /// Whose account it is, and the attempt, if one may be made now.

@@ -28,7 +28,7 @@ use super::form::Parameters;
 use super::page::{self, Access, Manage, Problem, Use};
 use super::text::Scopes;
 use super::visitor::Visitor;
-use super::{OauthState, cookie, login};
+use super::{OauthState, cookie, login, session};
 use crate::id::token_digest;
 use crate::store;
 use crate::store::audit::Entry;
@@ -58,7 +58,7 @@ fn unavailable(visitor: &Visitor, error: &store::Error) -> Response {
 }
 
 async fn page_or_login(state: &OauthState, visitor: &Visitor) -> store::Result<Response> {
-    let Some(SignedIn { user, session_digest, .. }) = flow::find_signed_in(state, visitor).await? else {
+    let Some(SignedIn { user, session_digest, .. }) = session::find(state, visitor).await? else {
         if state.limits.sign_in(visitor.address).is_err() {
             return Ok(page::problem(visitor.language, Problem::TooMany));
         }

@@ -10,6 +10,7 @@
 //! | `GET /manage`, `POST /manage/end` | [`manage`] |
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
+//! | `GET`, `POST /logout`, `POST /sign-out` | [`logout`], and what ends with it in [`session`] |
 //! | `GET`, `POST /userinfo` | [`userinfo`] |
 //! | `POST /register` | [`register`] |
 //!
@@ -32,6 +33,7 @@ mod introspect;
 mod jwks;
 mod limits;
 mod login;
+mod logout;
 mod manage;
 mod page;
 mod password;
@@ -39,6 +41,7 @@ mod picker;
 mod register;
 mod revoke;
 mod rotation;
+mod session;
 mod strangers;
 mod sweep;
 mod text;
@@ -59,6 +62,7 @@ use time::OffsetDateTime;
 use tower_http::csrf::CsrfLayer;
 
 use crate::interaction::Engine;
+use crate::outbound::{self, Guard};
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store::context::ContextRow;
@@ -80,6 +84,8 @@ pub struct OauthState {
     keys: Arc<KeySet>,
     client_keys: client_keys::ClientKeys,
     passwords: password::Checker,
+    /// Tells clients that a session has ended.
+    http: outbound::Client,
     limits: Arc<limits::Limits>,
     strangers: Arc<strangers::Strangers>,
 }
@@ -89,9 +95,10 @@ impl OauthState {
     pub fn new(engine: Engine, keys: Arc<KeySet>) -> Result<Self, reqwest::Error> {
         let (pool, clock) = (engine.pool.clone(), engine.clock.clone());
         let client_keys = client_keys::ClientKeys::new(pool, clock, &engine.config.registry)?;
+        let http = outbound::Client::new(Guard::new(&engine.config.registry))?;
         let limits = Arc::new(limits::Limits::new(&engine.config.limits));
         let passwords = password::Checker::new();
-        Ok(Self { engine, keys, client_keys, passwords, limits, strangers: Arc::default() })
+        Ok(Self { engine, keys, client_keys, passwords, http, limits, strangers: Arc::default() })
     }
 
     fn now(&self) -> OffsetDateTime {
@@ -128,16 +135,18 @@ pub fn router(state: OauthState) -> Router {
     let for_clients = for_clients
         .layer(from_fn_with_state(state.clone(), limits::clients))
         .layer(cors::registered_origins(state.engine.pool.clone()));
-    // An app's page may post to /authorize from anywhere; the forms are posted from here alone.
+    // An app's page may post to /authorize and /logout from anywhere; the forms are posted from here alone.
     let forms = Router::new()
         .merge(login::routes())
         .merge(continue_as::routes())
         .merge(consent::routes())
+        .merge(logout::form_routes())
         .merge(manage::routes())
         .merge(picker::routes())
         .layer(from_this_site(&state));
     let for_people = Router::new()
         .merge(authorize::routes())
+        .merge(logout::routes())
         .merge(forms)
         .layer(from_fn_with_state(state.clone(), limits::people))
         .merge(page::routes());

@@ -138,7 +138,7 @@ pub async fn withdraw(state: &OauthState, attempt: &Attempt) -> store::Result<()
 }
 
 fn subjects(visitor: &Visitor, name: &str, known: Option<&[u8]>) -> Vec<Subject> {
-    let account = token_digest(&name.to_lowercase());
+    let account = token_digest(&store::user::canonical_name(name));
     let address = token_digest(&peer::network(visitor.address).to_string());
     match known {
         Some(browser) => vec![Subject { kind: Kind::Browser, digest: both(&account, browser) }],

@@ -64,10 +64,24 @@ pub fn openid_configuration(issuer: &str) -> Value {
     document["userinfo_endpoint"] = json!(format!("{issuer}/userinfo"));
     document["token_endpoint_auth_methods_supported"] = json!(AUTH_METHODS);
     document["response_modes_supported"] = json!(["query"]);
+    document["end_session_endpoint"] = json!(format!("{issuer}/logout"));
+    document["backchannel_logout_supported"] = json!(true);
+    document["backchannel_logout_session_supported"] = json!(true);
     document["subject_types_supported"] = json!(["public"]);
     document["id_token_signing_alg_values_supported"] = json!(["RS256"]);
-    document["claims_supported"] =
-        json!(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "name", "preferred_username"]);
+    document["claims_supported"] = json!([
+        "iss",
+        "sub",
+        "aud",
+        "exp",
+        "iat",
+        "auth_time",
+        "nonce",
+        "sid",
+        "fhirUser",
+        "name",
+        "preferred_username"
+    ]);
     document["prompt_values_supported"] = json!(["none", "login"]);
     document["ui_locales_supported"] = json!(["en", "fr"]);
     document["claims_parameter_supported"] = json!(false);

@@ -23,6 +23,12 @@ const SWEEP: &str = "delete from login_request where expires_at < $1";
 pub enum Step {
     /// Name and password.
     SignIn,
+    /// The one-time password, after the right name and password.
+    SecondFactor,
+    /// Setting up the second factor.
+    Enrol,
+    /// Choosing another password.
+    Password,
     /// "Continue as …?"
     Continue,
     /// Which patient, which encounter.
@@ -31,16 +37,22 @@ pub enum Step {
     Consent,
     /// What all clients may do: the page of granted access.
     Manage,
+    /// "Sign out?"
+    Logout,
 }
 
 impl Step {
     const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign-in",
+            Self::SecondFactor => "second-factor",
+            Self::Enrol => "enrol",
+            Self::Password => "password",
             Self::Continue => "continue",
             Self::Choose => "choose",
             Self::Consent => "consent",
             Self::Manage => "manage",
+            Self::Logout => "logout",
         }
     }
 }

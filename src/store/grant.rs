@@ -9,10 +9,9 @@ use uuid::Uuid;
 use super::client::{Role, role};
 use super::{Result, Tx};
 
-const INSERT: &str =
-    "insert into grant_row (id, client_id, user_id, context_id, scope, session_digest, auth_time, nonce,
-    created_at, expires_at, patient, encounter, asked, withheld)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+const INSERT: &str = "insert into grant_row (id, client_id, user_id, context_id, scope, session_id, auth_time, nonce,
+    created_at, expires_at, patient, encounter, asked, withheld, only_online)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 // One round trip on every request: the grant, and all it hangs on.
 const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.tenant, c.tenant) as tenant, g.scope,
     g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, g.context_id as context,
@@ -27,12 +26,21 @@ const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.ten
 const WAS_REVOKED: &str = "select exists (select 1 from grant_row where id = $1 and revoked_at is not null)
     or exists (select 1 from client where client_id = $2 and not enabled)
     or exists (select 1 from user_account where id = $3 and not enabled)";
-const DETAILS: &str = "select client_id, user_id, context_id, scope, session_digest, auth_time, nonce, created_at from grant_row where id = $1";
+const DETAILS: &str =
+    "select client_id, user_id, context_id, scope, session_id, only_online, auth_time, nonce, created_at
+  from grant_row where id = $1";
 const EXTEND: &str = "update grant_row set expires_at = greatest(expires_at, $2) where id = $1";
 const REVOKE: &str = "update grant_row set revoked_at = $2 where id = $1 and revoked_at is null";
 const REVOKE_BY_CONTEXT: &str = "update grant_row set revoked_at = $2 where context_id = $1 and revoked_at is null";
 const REVOKE_BY_USER: &str = "update grant_row set revoked_at = $2 where user_id = $1 and revoked_at is null";
 const REVOKE_BY_CLIENT: &str = "update grant_row set revoked_at = $2 where client_id = $1 and revoked_at is null";
+// Only what was given out to be used without its user goes on without them.
+const REVOKE_BY_SESSION: &str = "update grant_row set revoked_at = $2 where session_id = $1 and revoked_at is null
+    and not ('offline_access' = any(string_to_array(scope, ' ')))";
+const TOLD_OF_SESSION: &str = "select distinct c.client_id, c.backchannel_logout_uri as uri from grant_row g
+  join client c on c.client_id = g.client_id
+  where g.session_id = $1 and c.enabled and c.backchannel_logout_uri is not null order by c.client_id";
+const DELETE_BY_USER: &str = "delete from grant_row where user_id = $1";
 const DELETE_BY_CLIENT: &str = "delete from grant_row where client_id = $1";
 const REVOKE_BY_USER_AND_CLIENT: &str =
     "update grant_row set revoked_at = $3 where user_id = $1 and client_id = $2 and revoked_at is null";
@@ -143,8 +151,10 @@ pub struct NewGrant<'a> {
     pub context: Option<Uuid>,
     /// Space-separated.
     pub scope: &'a str,
-    /// SHA-256 of the session cookie that must still be good to refresh (`online_access`).
-    pub session_digest: Option<&'a [u8]>,
+    /// The browser session in which it is granted.
+    pub session_id: Option<Uuid>,
+    /// Whether it can be renewed only while that session lasts.
+    pub only_online: bool,
     /// When the user signed in.
     pub auth_time: Option<OffsetDateTime>,
     /// OpenID Connect `nonce`.
@@ -166,7 +176,10 @@ pub struct Details {
     pub user_id: Option<Uuid>,
     pub context_id: Option<Uuid>,
     pub scope: String,
-    pub session_digest: Option<Vec<u8>>,
+    /// The browser session in which it was granted.
+    pub session_id: Option<Uuid>,
+    /// Whether it can be renewed only while that session lasts.
+    pub only_online: bool,
     pub auth_time: Option<OffsetDateTime>,
     pub nonce: Option<String>,
     /// When it was granted.
@@ -209,7 +222,7 @@ pub async fn insert(tx: &mut Tx, grant: &NewGrant<'_>, now: OffsetDateTime) -> R
         .bind(grant.user_id)
         .bind(grant.context)
         .bind(grant.scope)
-        .bind(grant.session_digest)
+        .bind(grant.session_id)
         .bind(grant.auth_time)
         .bind(grant.nonce)
         .bind(now)
@@ -218,6 +231,7 @@ pub async fn insert(tx: &mut Tx, grant: &NewGrant<'_>, now: OffsetDateTime) -> R
         .bind(grant.picked.and_then(|picked| picked.encounter.as_ref()))
         .bind(grant.asked)
         .bind(grant.withheld)
+        .bind(grant.only_online)
         .execute(tx.conn())
         .await?;
     Ok(())
@@ -271,6 +285,28 @@ pub async fn revoke_by_context(tx: &mut Tx, context: Uuid, now: OffsetDateTime) 
 /// Ends every grant of a person; gives their number.
 pub async fn revoke_by_user(tx: &mut Tx, user: Uuid, now: OffsetDateTime) -> Result<u64> {
     Ok(sqlx::query(REVOKE_BY_USER).bind(user).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Ends what was granted in a browser session, but for what may be used without its user (`offline_access`); gives the number.
+pub async fn revoke_by_session(tx: &mut Tx, session: Uuid, now: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(REVOKE_BY_SESSION).bind(session).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// A client that wants to be told that a session has ended, and where.
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Told {
+    pub client_id: String,
+    pub uri: String,
+}
+
+/// The clients that were granted something in a session and want to be told of its end.
+pub async fn told_of_session(conn: &mut PgConnection, session: Uuid) -> Result<Vec<Told>> {
+    Ok(sqlx::query_as(TOLD_OF_SESSION).bind(session).fetch_all(conn).await?)
+}
+
+/// Removes every grant of a person, with its codes and tokens; gives their number.
+pub async fn delete_by_user(tx: &mut Tx, user: Uuid) -> Result<u64> {
+    Ok(sqlx::query(DELETE_BY_USER).bind(user).execute(tx.conn()).await?.rows_affected())
 }
 
 /// Ends every grant of a client; gives their number.

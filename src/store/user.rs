@@ -2,35 +2,110 @@
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use unicode_normalization::UnicodeNormalization;
 use uuid::Uuid;
 
 use super::{Result, Tx};
 use crate::id::new_uuid;
 
-const INSERT: &str = "insert into user_account (id, name, password_hash, display_name, tenant, fhir_user, enabled,
-    created_at, updated_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
+// One statement, whether or not there is such a name: how long it takes does not tell.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "select id, name, password_hash, display_name, tenant, fhir_user, enabled, source, must_change, second_factor,
+    array(select i.system from user_identifier i where i.user_id = u.id order by i.system, i.value) as systems,
+    array(select i.value from user_identifier i where i.user_id = u.id order by i.system, i.value) as values
+  from user_account u ",
+            $rest
+        )
+    };
+}
+
+const INSERT: &str =
+    "insert into user_account (id, name, canonical_name, password_hash, display_name, tenant, fhir_user,
+    enabled, source, must_change, second_factor, created_at, updated_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)";
 const INSERT_IDENTIFIERS: &str = "insert into user_identifier (user_id, system, value)
   select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing";
-const FIND: &str = "select id, name, password_hash, display_name, tenant, fhir_user, enabled
-  from user_account where id = $1";
-const FIND_BY_NAME: &str = "select id, name, password_hash, display_name, tenant, fhir_user, enabled
-  from user_account where lower(name) = lower($1)";
-const LIST: &str = "select id, name, password_hash, display_name, tenant, fhir_user, enabled
-  from user_account order by lower(name)";
-const IDENTIFIERS: &str = "select system, value from user_identifier where user_id = $1 order by system, value";
-const SET_PASSWORD: &str = "update user_account set password_hash = $2, updated_at = $3 where id = $1";
+const DELETE_IDENTIFIERS: &str = "delete from user_identifier where user_id = $1";
+const UPDATE: &str = "update user_account set name = $2, canonical_name = $3, password_hash = $4, display_name = $5,
+    tenant = $6, fhir_user = $7, enabled = $8, source = $9, must_change = $10, second_factor = $11, updated_at = $12
+  where id = $1";
+const FIND: &str = select!("where u.id = $1");
+const FIND_BY_NAME: &str = select!("where u.canonical_name = $1");
+const FIND_BY_IDENTIFIER: &str = select!(
+    "where u.tenant = any($3) and exists
+    (select 1 from user_identifier i where i.user_id = u.id and i.system = $1 and i.value = $2) order by u.id limit 2"
+);
+const LIST: &str = select!("order by u.canonical_name");
+const SET_PASSWORD: &str =
+    "update user_account set password_hash = $2, must_change = $3, updated_at = $4 where id = $1";
+const SET_HASH: &str = "update user_account set password_hash = $3 where id = $1 and password_hash = $2";
 const SET_ENABLED: &str = "update user_account set enabled = $2, updated_at = $3 where id = $1";
-const SET_FHIR_USER: &str = "update user_account set fhir_user = $2, updated_at = $3 where id = $1";
+const DELETE: &str = "delete from user_account where id = $1";
 
-/// A local account.
+/// A name as it is compared, looked up and counted: nothing else may spell it, so that no two places disagree on which
+/// account a name means (`NFKC`, each letter in lower case, the two small sigmas as one, `NFKC` once more).
+pub fn canonical_name(name: &str) -> String {
+    let lower = name.trim().nfkc().flat_map(char::to_lowercase);
+    lower.map(|letter| if letter == 'ς' { 'σ' } else { letter }).nfkc().collect()
+}
+
+/// Where an account came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An operator made it.
+    Local,
+    /// Its person came through an upstream provider.
+    Federated,
+}
+
+/// Whether a person needs a second factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FactorRule {
+    /// As it is configured for all.
+    Usual,
+    /// In any case.
+    Required,
+    /// Not even where all others do.
+    Off,
+}
+
+impl Source {
+    /// The word stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Federated => "federated",
+        }
+    }
+}
+
+impl FactorRule {
+    /// The word stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Required => "required",
+            Self::Off => "off",
+        }
+    }
+
+    /// The rule of a word; `None` for any other word.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Usual, Self::Required, Self::Off].into_iter().find(|rule| rule.as_str() == word)
+    }
+}
+
+/// A person's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     /// The stable `sub` of ID tokens.
     pub id: Uuid,
-    /// What the person types; compared without regard to case.
+    /// What the person types; see [`canonical_name`].
     pub name: String,
-    /// argon2id in PHC string form.
-    pub password_hash: String,
+    /// argon2id in PHC string form; none for people who sign in through an upstream provider only.
+    pub password_hash: Option<String>,
     /// What is shown to people.
     pub display_name: String,
     /// The person's organisation; 0 for any.
@@ -41,6 +116,12 @@ pub struct User {
     pub identifiers: Vec<(String, String)>,
     /// A disabled person cannot sign in, and what was granted for them has stopped working.
     pub enabled: bool,
+    /// Where the account came from.
+    pub source: Source,
+    /// Whether the person has to choose another password.
+    pub must_change: bool,
+    /// Whether this person needs a second factor.
+    pub second_factor: FactorRule,
 }
 
 impl User {
@@ -51,11 +132,14 @@ impl User {
             id: new_uuid(),
             display_name: name.clone(),
             name,
-            password_hash: password_hash.into(),
+            password_hash: Some(password_hash.into()),
             tenant: 0,
             fhir_user: None,
             identifiers: Vec::new(),
             enabled: true,
+            source: Source::Local,
+            must_change: false,
+            second_factor: FactorRule::Usual,
         }
     }
 }
@@ -64,26 +148,69 @@ impl User {
 struct Row {
     id: Uuid,
     name: String,
-    password_hash: String,
+    password_hash: Option<String>,
     display_name: String,
     tenant: i64,
     fhir_user: Option<String>,
     enabled: bool,
+    source: String,
+    must_change: bool,
+    second_factor: String,
+    systems: Vec<String>,
+    values: Vec<String>,
+}
+
+impl From<Row> for User {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id,
+            name: row.name,
+            password_hash: row.password_hash,
+            display_name: row.display_name,
+            tenant: row.tenant,
+            fhir_user: row.fhir_user,
+            identifiers: row.systems.into_iter().zip(row.values).collect(),
+            enabled: row.enabled,
+            source: if row.source == Source::Federated.as_str() { Source::Federated } else { Source::Local },
+            must_change: row.must_change,
+            second_factor: FactorRule::parse(&row.second_factor).unwrap_or(FactorRule::Required),
+        }
+    }
 }
 
 /// Adds an account. Fails with [`super::Error::is_duplicate`] when the name is taken.
 pub async fn insert(tx: &mut Tx, user: &User, now: OffsetDateTime) -> Result<()> {
-    sqlx::query(INSERT)
+    write(tx, INSERT, user, now).await?;
+    insert_identifiers(tx, user).await
+}
+
+/// Changes everything of an account but its id. Fails with [`super::Error::is_duplicate`] when the name is taken.
+pub async fn update(tx: &mut Tx, user: &User, now: OffsetDateTime) -> Result<()> {
+    write(tx, UPDATE, user, now).await?;
+    sqlx::query(DELETE_IDENTIFIERS).bind(user.id).execute(tx.conn()).await?;
+    insert_identifiers(tx, user).await
+}
+
+async fn write(tx: &mut Tx, statement: &'static str, user: &User, now: OffsetDateTime) -> Result<()> {
+    sqlx::query(statement)
         .bind(user.id)
         .bind(&user.name)
+        .bind(canonical_name(&user.name))
         .bind(&user.password_hash)
         .bind(&user.display_name)
         .bind(user.tenant)
         .bind(&user.fhir_user)
         .bind(user.enabled)
+        .bind(user.source.as_str())
+        .bind(user.must_change)
+        .bind(user.second_factor.as_str())
         .bind(now)
         .execute(tx.conn())
         .await?;
+    Ok(())
+}
+
+async fn insert_identifiers(tx: &mut Tx, user: &User) -> Result<()> {
     let (systems, values): (Vec<_>, Vec<_>) = user.identifiers.iter().cloned().unzip();
     sqlx::query(INSERT_IDENTIFIERS).bind(user.id).bind(systems).bind(values).execute(tx.conn()).await?;
     Ok(())
@@ -91,45 +218,50 @@ pub async fn insert(tx: &mut Tx, user: &User, now: OffsetDateTime) -> Result<()>
 
 /// The account of that id, also a disabled one.
 pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<User>> {
-    let row: Option<Row> = sqlx::query_as(FIND).bind(id).fetch_optional(&mut *conn).await?;
-    complete(conn, row).await
+    let row: Option<Row> = sqlx::query_as(FIND).bind(id).fetch_optional(conn).await?;
+    Ok(row.map(User::from))
 }
 
 /// The account of that name, also a disabled one.
 pub async fn find_by_name(conn: &mut PgConnection, name: &str) -> Result<Option<User>> {
-    let row: Option<Row> = sqlx::query_as(FIND_BY_NAME).bind(name).fetch_optional(&mut *conn).await?;
-    complete(conn, row).await
+    let row: Option<Row> = sqlx::query_as(FIND_BY_NAME).bind(canonical_name(name)).fetch_optional(conn).await?;
+    Ok(row.map(User::from))
+}
+
+/// The accounts of those organisations with that identifier, no more than two: whoever asks wants to know whether it is one.
+pub async fn find_by_identifier(
+    conn: &mut PgConnection,
+    identifier: (&str, &str),
+    tenants: &[i64],
+) -> Result<Vec<User>> {
+    let query = sqlx::query_as(FIND_BY_IDENTIFIER).bind(identifier.0).bind(identifier.1).bind(tenants);
+    let rows: Vec<Row> = query.fetch_all(conn).await?;
+    Ok(rows.into_iter().map(User::from).collect())
 }
 
 /// All accounts, by name.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<User>> {
-    let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(&mut *conn).await?;
-    let mut users = Vec::with_capacity(rows.len());
-    for row in rows {
-        users.extend(complete(conn, Some(row)).await?);
-    }
-    Ok(users)
+    let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(conn).await?;
+    Ok(rows.into_iter().map(User::from).collect())
 }
 
-async fn complete(conn: &mut PgConnection, row: Option<Row>) -> Result<Option<User>> {
-    let Some(row) = row else { return Ok(None) };
-    let identifiers = sqlx::query_as(IDENTIFIERS).bind(row.id).fetch_all(conn).await?;
-    Ok(Some(User {
-        id: row.id,
-        name: row.name,
-        password_hash: row.password_hash,
-        display_name: row.display_name,
-        tenant: row.tenant,
-        fhir_user: row.fhir_user,
-        identifiers,
-        enabled: row.enabled,
-    }))
+/// Replaces the password's hash. `must_change`: the person has to choose another one at the next sign-in. `false` when there
+/// is no such account.
+pub async fn set_password(
+    tx: &mut Tx,
+    id: Uuid,
+    password_hash: &str,
+    must_change: bool,
+    now: OffsetDateTime,
+) -> Result<bool> {
+    let query = sqlx::query(SET_PASSWORD).bind(id).bind(password_hash).bind(must_change).bind(now);
+    Ok(query.execute(tx.conn()).await?.rows_affected() == 1)
 }
 
-/// Replaces the password's hash. `false` when there is no such account.
-pub async fn set_password(tx: &mut Tx, id: Uuid, password_hash: &str, now: OffsetDateTime) -> Result<bool> {
-    let done = sqlx::query(SET_PASSWORD).bind(id).bind(password_hash).bind(now).execute(tx.conn()).await?;
-    Ok(done.rows_affected() == 1)
+/// Stores another hash of the same password, unless the password was changed meanwhile.
+pub async fn rehash(tx: &mut Tx, id: Uuid, old: &str, new: &str) -> Result<()> {
+    sqlx::query(SET_HASH).bind(id).bind(old).bind(new).execute(tx.conn()).await?;
+    Ok(())
 }
 
 /// Switches an account on or off. `false` when there is no such account.
@@ -138,8 +270,52 @@ pub async fn set_enabled(tx: &mut Tx, id: Uuid, enabled: bool, now: OffsetDateTi
     Ok(done.rows_affected() == 1)
 }
 
-/// Links an account with its FHIR resource, `Type/id`. `false` when there is no such account.
-pub async fn set_fhir_user(tx: &mut Tx, id: Uuid, fhir_user: Option<&str>, now: OffsetDateTime) -> Result<bool> {
-    let done = sqlx::query(SET_FHIR_USER).bind(id).bind(fhir_user).bind(now).execute(tx.conn()).await?;
-    Ok(done.rows_affected() == 1)
+/// Switches an account off, signs its person out everywhere and ends all that was granted for them, so that nothing of it
+/// comes back when it is switched on. `false` when there is no such account.
+pub async fn disable(tx: &mut Tx, id: Uuid, now: OffsetDateTime) -> Result<bool> {
+    let known = set_enabled(tx, id, false, now).await?;
+    end_everything(tx, id, now).await?;
+    Ok(known)
+}
+
+/// Signs a person out everywhere and ends all that was granted for them.
+pub async fn end_everything(tx: &mut Tx, id: Uuid, now: OffsetDateTime) -> Result<()> {
+    super::login::end_sessions_of(tx, id).await?;
+    super::grant::revoke_by_user(tx, id, now).await?;
+    Ok(())
+}
+
+/// Removes an account with its grants; the audit trail keeps its id. `false` when there is no such account.
+pub async fn delete(tx: &mut Tx, id: Uuid) -> Result<bool> {
+    super::grant::delete_by_user(tx, id).await?;
+    Ok(sqlx::query(DELETE).bind(id).execute(tx.conn()).await?.rows_affected() == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_spelling_whatever_is_typed() {
+        for (typed, canonical) in [
+            (" JULIE ", "julie"),
+            ("Ｊｕｌｉｅ", "julie"),
+            ("ΝΊΚΟΣ", "νίκοσ"),
+            ("νίκος", "νίκοσ"),
+            ("νίκοσ", "νίκοσ"),
+            ("É", "é"),
+            ("e\u{301}", "é"),
+            ("", ""),
+        ] {
+            assert_eq!(canonical_name(typed), canonical, "{typed}");
+            assert_eq!(canonical_name(&canonical_name(typed)), canonical, "{typed}: once is enough");
+        }
+    }
+
+    #[test]
+    fn letters_that_only_look_alike_stay_apart() {
+        for (one, other) in [("kiriti", "k\u{130}riti"), ("kiriti", "kırıti"), ("a", "а")] {
+            assert_ne!(canonical_name(one), canonical_name(other));
+        }
+    }
 }

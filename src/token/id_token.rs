@@ -21,6 +21,9 @@ pub struct IdClaims {
     /// As sent with the authorization request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
+    /// The browser session in which the user signed in: a logout token names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
     /// The user as a FHIR resource, absolute URL, `…/Type/id`: with scope `fhirUser` only.
     #[serde(rename = "fhirUser", skip_serializing_if = "Option::is_none")]
     pub fhir_user: Option<String>,

@@ -7,4 +7,5 @@ pub mod access_token;
 pub mod assertion;
 pub mod id_token;
 pub mod key_set;
+pub mod logout_token;
 pub mod password;

@@ -80,17 +80,70 @@ async fn clients_are_registered_listed_and_disabled() {
 #[tokio::test]
 async fn passwords_come_through_standard_input_and_are_stored_as_argon2id() {
     let db = db().await;
-    out(&with(&db, &["user", "add", "jones", "--fhir-user", "Practitioner/1"], "correct horse\n"));
+    out(&with(&db, &["user", "add", "jones", "--tenant", "1", "--fhir-user", "Practitioner/1"], "correct horse\n"));
     let hash = "select password_hash from user_account where name = 'jones'";
     let first: String = sqlx::query_scalar(hash).fetch_one(&db.pool).await.unwrap();
     assert!(first.starts_with("$argon2id$"));
     out(&with(&db, &["user", "passwd", "Jones"], "battery staple\n"));
     let second: String = sqlx::query_scalar(hash).fetch_one(&db.pool).await.unwrap();
     assert_ne!(first, second);
-    let short = with(&db, &["user", "add", "smith"], "short\n");
+    let short = with(&db, &["user", "add", "smith", "--any-organisation"], "short\n");
     assert!(err(&short).contains("at least 8 characters"), "{}", err(&short));
     let listed = out(&with(&db, &["user", "list"], ""));
     assert!(listed.contains("jones") && listed.contains("Practitioner/1") && !listed.contains("argon2"));
+}
+
+#[tokio::test]
+async fn a_person_belongs_somewhere_or_expressly_anywhere() {
+    let db = db().await;
+    for (flags, told) in [
+        (&[][..], "--tenant <TENANT>|--any-organisation"),
+        (&["--tenant", "1", "--any-organisation"], "cannot be used with"),
+        (&["--tenant", "0"], "a number above 0"),
+    ] {
+        let refused = with(&db, &[&["user", "add", "jones"], flags].concat(), "correct horse\n");
+        assert!(!refused.status.success() && err(&refused).contains(told), "{}", err(&refused));
+    }
+    out(&with(&db, &["user", "add", "jones", "--any-organisation"], "correct horse\n"));
+    let tenants: Vec<i64> = sqlx::query_scalar("select tenant from user_account").fetch_all(&db.pool).await.unwrap();
+    assert_eq!(tenants, [0]);
+}
+
+#[tokio::test]
+async fn people_are_changed_disabled_enabled_and_deleted() {
+    let db = db().await;
+    for name in ["jones", "smith"] {
+        out(&with(&db, &["user", "add", name, "--tenant", "1", "--identifier", "urn:x|1"], "correct horse\n"));
+    }
+    let listed = || -> Value { serde_json::from_str(&out(&with(&db, &["user", "list", "--json"], ""))).unwrap() };
+    let set = ["user", "set", "JONES", "--name", "Dr.Jones", "--tenant", "2", "--identifier", "urn:x|2"];
+    out(&with(&db, &[&set[..], &["--fhir-user", "Practitioner/2"]].concat(), ""));
+    let people = listed();
+    let jones = people.as_array().unwrap().iter().find(|one| one["name"] == "Dr.Jones").unwrap();
+    assert_eq!(
+        (&jones["tenant"], &jones["identifiers"][0], &jones["fhir_user"]),
+        (&2.into(), &"urn:x|2".into(), &"Practitioner/2".into())
+    );
+    for (arguments, told) in [
+        (&["user", "set", "dr.jones"][..], "nothing to change"),
+        (&["user", "set", "dr.jones", "--name", "SMITH"], "there is a user SMITH already"),
+        (&["user", "set", "dr.jones", "--fhir-user", "Device/1"], "--fhir-user"),
+        (&["user", "set", "nobody", "--tenant", "1"], "there is no user nobody"),
+        (&["user", "disable", "nobody"], "there is no user nobody"),
+        (&["user", "delete", "nobody"], "there is no user nobody"),
+    ] {
+        let refused = with(&db, arguments, "");
+        assert!(!refused.status.success() && err(&refused).contains(told), "{arguments:?}: {}", err(&refused));
+    }
+    out(&with(&db, &["user", "disable", "smith"], ""));
+    assert!(listed().as_array().unwrap().iter().any(|one| one["name"] == "smith" && one["enabled"] == false));
+    out(&with(&db, &["user", "enable", "smith"], ""));
+    assert!(listed().as_array().unwrap().iter().all(|one| one["enabled"] == true));
+    out(&with(&db, &["user", "delete", "smith"], ""));
+    assert_eq!(listed().as_array().unwrap().len(), 1);
+    let trail = "select action from audit where action like 'user-%' order by seq";
+    let trail: Vec<String> = sqlx::query_scalar(trail).fetch_all(&db.pool).await.unwrap();
+    assert_eq!(trail, ["user-add", "user-add", "user-change", "user-disable", "user-enable", "user-delete"]);
 }
 
 #[tokio::test]

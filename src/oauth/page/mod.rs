@@ -7,6 +7,7 @@ mod headers;
 mod login;
 mod manage;
 mod problem;
+mod sign_out;
 
 use axum::Router;
 use axum::http::header;
@@ -22,6 +23,7 @@ pub use headers::framed_by;
 pub use login::{Again, Login, login};
 pub use manage::{Access, Manage, Use, manage};
 pub use problem::{Problem, problem};
+pub use sign_out::{Farewell, farewell, sign_out};
 
 /// What the pages need beside themselves.
 pub fn routes() -> Router<OauthState> {

@@ -1,6 +1,6 @@
 //! The pages in English.
 
-use super::{Chooser, Consent, Continue, Login, Manage, Problem, Scopes, Texts};
+use super::{Chooser, Consent, Continue, Login, Manage, Problem, Scopes, SignOut, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "en",
@@ -90,6 +90,16 @@ pub const TEXTS: Texts = Texts {
         since: "In use since",
         launched_from: "started from",
         end: "End access",
+    },
+    sign_out: SignOut {
+        title: "Sign out?",
+        signed_in_as: "This browser is signed in as",
+        consequence: "Apps that may act for you only while you are signed in will stop.",
+        sign_out: "Sign out",
+        stay: "Stay signed in",
+        signed_out: "You are signed out",
+        still: "You are still signed in",
+        close: "You can close this page.",
     },
     problem: Problem {
         title: "This cannot be done",

@@ -1,6 +1,6 @@
 //! The pages in French.
 
-use super::{Chooser, Consent, Continue, Login, Manage, Problem, Scopes, Texts};
+use super::{Chooser, Consent, Continue, Login, Manage, Problem, Scopes, SignOut, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "fr",
@@ -90,6 +90,16 @@ pub const TEXTS: Texts = Texts {
         since: "Utilisée depuis",
         launched_from: "lancée depuis",
         end: "Mettre fin à l’accès",
+    },
+    sign_out: SignOut {
+        title: "Se déconnecter ?",
+        signed_in_as: "Ce navigateur est connecté au nom de",
+        consequence: "Les applications qui ne peuvent agir pour vous que pendant votre connexion s’arrêteront.",
+        sign_out: "Se déconnecter",
+        stay: "Rester connecté",
+        signed_out: "Vous êtes déconnecté",
+        still: "Vous êtes toujours connecté",
+        close: "Vous pouvez fermer cette page.",
     },
     problem: Problem {
         title: "Impossible de continuer",

@@ -19,6 +19,7 @@ pub struct Texts {
     pub consent: Consent,
     pub scopes: Scopes,
     pub manage: Manage,
+    pub sign_out: SignOut,
     pub problem: Problem,
 }
 
@@ -93,6 +94,18 @@ pub struct Manage {
     pub since: &'static str,
     pub launched_from: &'static str,
     pub end: &'static str,
+}
+
+/// The sign-out.
+pub struct SignOut {
+    pub title: &'static str,
+    pub signed_in_as: &'static str,
+    pub consequence: &'static str,
+    pub sign_out: &'static str,
+    pub stay: &'static str,
+    pub signed_out: &'static str,
+    pub still: &'static str,
+    pub close: &'static str,
 }
 
 /// The page that ends an authorization.

@@ -183,6 +183,7 @@ async fn id_token(state: &OauthState, done: &Exchanged, now: OffsetDateTime) -> 
         iat: now.unix_timestamp(),
         auth_time: done.details.auth_time.map(OffsetDateTime::unix_timestamp),
         nonce: done.details.nonce.clone(),
+        sid: done.details.session_id.map(|session| session.to_string()),
         fhir_user: state.fhir_user(&done.grant, &scope),
         name: profile.as_ref().map(|user| user.display_name.clone()),
         preferred_username: profile.map(|user| user.name),

@@ -193,10 +193,12 @@ async fn end(mut tx: Tx, refresh: &Refresh, request_id: Option<&str>, now: Offse
 
 /// A grant with `online_access` is renewed only while its user's browser session lasts.
 async fn check_still_online(tx: &mut Tx, details: &Details, now: OffsetDateTime) -> Result<(), Failure> {
-    let Some(session) = &details.session_digest else { return Ok(()) };
-    match store::login::find_session(tx.conn(), session, now).await? {
-        Some(_) => Ok(()),
-        None => Err(Refused::SignedOut.into()),
+    if !details.only_online {
+        return Ok(());
+    }
+    match details.session_id {
+        Some(session) if store::login::lasts(tx.conn(), session, now).await? => Ok(()),
+        _ => Err(Refused::SignedOut.into()),
     }
 }
 

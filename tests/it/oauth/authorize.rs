@@ -253,7 +253,7 @@ async fn a_point_of_care_system_acts_for_its_user_of_its_own_organisation() {
 
 #[tokio::test]
 async fn a_hint_of_another_person_or_of_nobody_asks_for_a_sign_in() {
-    let server = Oauth::start().await;
+    let server = Oauth::start_with("oauth.session_idle = \"8h\"").await;
     let request = with(&authorization("app"), &[("scope", "openid")]);
     let id_token = async |name| {
         let code = Browser::default().sign_in(&server, &request, name, PASSWORD).await.code();

@@ -1,5 +1,6 @@
 //! The authorization server by itself: its router over a database of its own, with a clock that stands still.
 
+mod accounts;
 mod assertion;
 mod authorize;
 mod client_keys;
@@ -9,11 +10,13 @@ mod discovery;
 mod frames;
 mod keys;
 mod login;
+mod logout;
 mod manage;
 mod perimeter;
 mod probes;
 mod refresh;
 mod register;
+mod sessions;
 mod token;
 
 use std::collections::BTreeMap;
@@ -413,7 +416,10 @@ impl Browser {
         let answer = server.send(Request::from_parts(parts, body)).await;
         for set in answer.headers.get_all(header::SET_COOKIE) {
             let (name, value) = set.to_str().unwrap().split(';').next().unwrap().split_once('=').unwrap();
-            self.cookies.insert(name.to_owned(), value.to_owned());
+            match set.to_str().unwrap().contains("Max-Age=0") {
+                true => self.cookies.remove(name),
+                false => self.cookies.insert(name.to_owned(), value.to_owned()),
+            };
         }
         answer
     }

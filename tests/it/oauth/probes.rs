@@ -246,6 +246,11 @@ async fn the_openid_document_has_what_its_readers_need_and_its_keys_verify() {
     assert_eq!(words(&openid, "subject_types_supported"), ["public"]);
     assert_eq!(words(&openid, "id_token_signing_alg_values_supported"), ["RS256"]);
     assert_eq!(openid["authorization_response_iss_parameter_supported"], true);
+    // What a logout tells, and to whom, has a file of tests of its own.
+    assert_eq!(openid["end_session_endpoint"], format!("{ISSUER}/logout"));
+    for logout in ["backchannel_logout_supported", "backchannel_logout_session_supported"] {
+        assert_eq!(openid[logout], true, "{logout}");
+    }
     for unsupported in ["claims_parameter_supported", "request_parameter_supported", "request_uri_parameter_supported"]
     {
         assert_eq!(openid[unsupported], false, "{unsupported}");

@@ -56,10 +56,11 @@ async fn the_id_token_verifies_with_the_published_key_and_names_the_user() {
     let now = server.clock.now().unix_timestamp();
     let expected = json!({
         "iss": ISSUER, "sub": user_id(&server, "julie").await, "aud": "app", "exp": now + 3600, "iat": now,
-        "auth_time": now, "nonce": "n-0S6", "fhirUser": format!("{FHIR}/Practitioner/dr-1"),
+        "auth_time": now, "nonce": "n-0S6", "sid": claims["sid"], "fhirUser": format!("{FHIR}/Practitioner/dr-1"),
         "name": "Dr julie", "preferred_username": "julie",
     });
     assert_eq!(claims, expected);
+    assert!(claims["sid"].as_str().is_some_and(|sid| sid.parse::<Uuid>().is_ok()), "{claims}");
 }
 
 #[tokio::test]
@@ -277,11 +278,12 @@ async fn a_disabled_user_or_client_ends_what_was_granted() {
     let server = Oauth::start().await;
     let julie = user_id(&server, "julie").await;
     let tokens = server.tokens(FULL).await;
-    server.write(async |tx, now| store::user::set_enabled(tx, julie, false, now).await).await;
+    server.write(async |tx, now| store::user::disable(tx, julie, now).await).await;
     assert!(!server.is_alive(access_of(&tokens)).await);
     server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
     server.write(async |tx, now| store::user::set_enabled(tx, julie, true, now).await).await;
-    assert!(server.is_alive(access_of(&tokens)).await);
+    assert!(!server.is_alive(access_of(&tokens)).await, "what ended does not come back");
+    let tokens = server.tokens(FULL).await;
     server.write(async |tx, now| store::client::set_enabled(tx, "app", false, now).await).await;
     assert!(!server.is_alive(access_of(&tokens)).await);
     server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");

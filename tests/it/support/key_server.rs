@@ -1,4 +1,4 @@
-//! A client's web server that publishes its key set, counts who asks and answers as it is told.
+//! A client's web server that publishes its key set, or takes messages, counts who asks and answers as it is told.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// What the server answers.
 #[derive(Clone)]
@@ -37,11 +38,13 @@ impl Says {
 pub struct Asked {
     pub method: Method,
     pub headers: HeaderMap,
+    pub body: String,
 }
 
 struct Shared {
     says: Mutex<Says>,
     asked: Mutex<Vec<Asked>>,
+    arrived: Notify,
 }
 
 /// The server; it ends with the test's runtime.
@@ -55,7 +58,7 @@ impl KeyServer {
     pub async fn start(says: Says) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
-        let shared = Arc::new(Shared { says: Mutex::new(says), asked: Mutex::default() });
+        let shared = Arc::new(Shared { says: Mutex::new(says), asked: Mutex::default(), arrived: Notify::new() });
         let router = Router::new().fallback(answer).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, shared }
@@ -71,14 +74,23 @@ impl KeyServer {
         self.shared.asked.lock().unwrap().clone()
     }
 
+    /// Waits until there were so many requests; gives them.
+    pub async fn wait_for(&self, count: usize) -> Vec<Asked> {
+        while self.count() < count {
+            self.shared.arrived.notified().await;
+        }
+        self.asked()
+    }
+
     /// How many requests there were.
     pub fn count(&self) -> usize {
         self.asked().len()
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, method: Method, headers: HeaderMap) -> Response {
-    shared.asked.lock().unwrap().push(Asked { method, headers });
+async fn answer(State(shared): State<Arc<Shared>>, method: Method, headers: HeaderMap, body: String) -> Response {
+    shared.asked.lock().unwrap().push(Asked { method, headers, body });
+    shared.arrived.notify_one();
     let says = shared.says.lock().unwrap().clone();
     match says {
         Says::Nothing => std::future::pending().await,

@@ -1,5 +1,8 @@
 //! `sofa user`: the people who can sign in. A password is never an argument: arguments show in the list of processes.
 
+mod add;
+mod edit;
+
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
@@ -10,44 +13,35 @@ use super::database::{self, Opened};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::secret::Secret;
-use crate::store;
 use crate::store::audit::Entry;
 use crate::store::user::User;
+use crate::store::{self, Tx};
 use crate::token::password;
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// Add a person. The password is asked for, or read from standard input or a file
-    #[command(after_help = ADD_HELP)]
-    Add(Add),
+    #[command(after_help = add::HELP)]
+    Add(add::Add),
     /// List everybody
     List(List),
+    /// Change what is known of a person
+    #[command(after_help = edit::HELP)]
+    Set(edit::Set),
     /// Change a password. The person is signed out everywhere, and what apps were granted for them ends
     Passwd(Passwd),
+    /// Disable a person: signed out everywhere at once, and what apps were granted for them ends for good
+    Disable(Named),
+    /// Enable a disabled person. What ended stays ended
+    Enable(Named),
+    /// Remove a person's account, with all that was granted for them. The audit trail keeps its id
+    Delete(Named),
 }
 
-const ADD_HELP: &str = "Example:\n  \
-  sofa user add julie.jones --display-name \"Dr Julie Jones\" --fhir-user Practitioner/jones \\\n      \
-  --identifier \"https://example.org/licence|12345\" --password-file jones.txt";
-
 #[derive(Args)]
-pub(super) struct Add {
-    /// What the person types to sign in
+pub(super) struct Named {
+    /// The person's name
     name: String,
-    /// What is shown to people; the name if not given
-    #[arg(long)]
-    display_name: Option<String>,
-    /// The person as a FHIR resource of the server, e.g. Practitioner/123
-    #[arg(long, value_name = "TYPE/ID")]
-    fhir_user: Option<String>,
-    /// A licence number or the like, by which a launch that names a Practitioner recognises the person; may be repeated
-    #[arg(long = "identifier", value_name = "SYSTEM|VALUE", value_parser = identifier)]
-    identifiers: Vec<(String, String)>,
-    /// The person's organisation: the number of its point-of-care system; 0 for any
-    #[arg(long, default_value_t = 0)]
-    tenant: i64,
-    #[command(flatten)]
-    password: PasswordSource,
 }
 
 #[derive(Args)]
@@ -76,51 +70,23 @@ pub(super) async fn run(command: Command, config: Config) -> Result<()> {
     match command {
         Command::Add(add) => {
             let user = add.user().await?;
-            insert(&database::open(config).await?, &user).await
+            add::insert(&database::open(config).await?, &user).await
         }
         Command::List(list) => print_all(&database::open(config).await?, list.json).await,
+        Command::Set(set) => edit::set(set, &database::open(config).await?).await,
         Command::Passwd(passwd) => {
             let hash = password::hash(passwd.password.read()?).await?;
             change_password(&database::open(config).await?, &passwd.name, &hash).await
         }
+        Command::Disable(named) => edit::disable(&named.name, &database::open(config).await?).await,
+        Command::Enable(named) => edit::enable(&named.name, &database::open(config).await?).await,
+        Command::Delete(named) => edit::delete(&named.name, &database::open(config).await?).await,
     }
 }
 
-impl Add {
-    async fn user(self) -> Result<User> {
-        if self.name.trim() != self.name || self.name.is_empty() {
-            bail!("a name is not empty and has no blanks at its ends");
-        }
-        if self.tenant < 0 {
-            bail!("--tenant: 0 or a number above it");
-        }
-        if self.fhir_user.as_deref().is_some_and(|reference| !is_person(reference)) {
-            bail!("--fhir-user: Practitioner/…, PractitionerRole/…, Patient/…, RelatedPerson/… or Person/…");
-        }
-        let usual = User::new(self.name, password::hash(self.password.read()?).await?);
-        Ok(User {
-            display_name: self.display_name.unwrap_or(usual.display_name),
-            tenant: self.tenant,
-            fhir_user: self.fhir_user,
-            identifiers: self.identifiers,
-            ..usual
-        })
-    }
-}
-
-/// SMART 2.1.0, "Scopes for requesting identity data": the types `fhirUser` may name.
-fn is_person(reference: &str) -> bool {
-    let Some((kind, id)) = reference.split_once('/') else { return false };
-    let shaped =
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-    matches!(kind, "Practitioner" | "PractitionerRole" | "Patient" | "RelatedPerson" | "Person") && shaped
-}
-
-fn identifier(text: &str) -> Result<(String, String), String> {
-    match text.split_once('|') {
-        Some((system, value)) if !value.is_empty() => Ok((system.to_owned(), value.to_owned())),
-        _ => Err("write SYSTEM|VALUE".to_owned()),
-    }
+/// The account of that name.
+async fn find(tx: &mut Tx, name: &str) -> Result<User> {
+    store::user::find_by_name(tx.conn(), name).await?.with_context(|| format!("there is no user {name}"))
 }
 
 impl PasswordSource {
@@ -148,33 +114,19 @@ impl PasswordSource {
     }
 }
 
-async fn insert(opened: &Opened, user: &User) -> Result<()> {
-    let now = SystemClock.now();
-    let mut tx = store::begin(&opened.pool).await?;
-    match store::user::insert(&mut tx, user, now).await {
-        Err(error) if error.is_duplicate() => bail!("there is a user {} already", user.name),
-        done => done?,
-    }
-    audit(&mut tx, "user-add", user).await?;
-    tx.commit().await?;
-    println!("added {}", user.name);
-    Ok(())
-}
-
 async fn change_password(opened: &Opened, name: &str, hash: &str) -> Result<()> {
     let now = SystemClock.now();
     let mut tx = store::begin(&opened.pool).await?;
-    let user = store::user::find_by_name(tx.conn(), name).await?.with_context(|| format!("there is no user {name}"))?;
-    store::user::set_password(&mut tx, user.id, hash, now).await?;
-    store::login::end_sessions_of(&mut tx, user.id).await?;
-    store::grant::revoke_by_user(&mut tx, user.id, now).await?;
+    let user = find(&mut tx, name).await?;
+    store::user::set_password(&mut tx, user.id, hash, false, now).await?;
+    store::user::end_everything(&mut tx, user.id, now).await?;
     audit(&mut tx, "user-passwd", &user).await?;
     tx.commit().await?;
     println!("changed the password of {}", user.name);
     Ok(())
 }
 
-async fn audit(tx: &mut store::Tx, action: &'static str, user: &User) -> Result<()> {
+async fn audit(tx: &mut Tx, action: &'static str, user: &User) -> Result<()> {
     let entry = Entry {
         action,
         outcome: "success",
@@ -199,6 +151,8 @@ async fn print_all(opened: &Opened, json: bool) -> Result<()> {
                 "fhir_user": user.fhir_user,
                 "identifiers": user.identifiers.iter().map(|(s, v)| format!("{s}|{v}")).collect::<Vec<_>>(),
                 "enabled": user.enabled,
+                "source": user.source.as_str(),
+                "has_password": user.password_hash.is_some(),
             })
         });
         println!("{}", serde_json::to_string_pretty(&shown.collect::<Vec<_>>())?);
@@ -220,24 +174,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fhir_user_is_a_person() {
-        assert!(is_person("Practitioner/a-1.b"));
-        for reference in ["Practitioner", "Practitioner/", "Device/1", "Practitioner/a b", "https://x/Practitioner/1"] {
-            assert!(!is_person(reference), "{reference}");
-        }
-    }
-
-    #[test]
     fn a_password_file_gives_its_first_line() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "correct horse\nnot this\n").unwrap();
         let source = PasswordSource { password_file: Some(file.path().to_owned()) };
         assert_eq!(source.read().unwrap().expose(), "correct horse");
-    }
-
-    #[test]
-    fn identifiers_have_two_parts() {
-        assert_eq!(identifier("https://x|1|2"), Ok(("https://x".to_owned(), "1|2".to_owned())));
-        assert!(identifier("12345").is_err() && identifier("https://x|").is_err());
     }
 }
