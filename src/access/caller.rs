@@ -19,8 +19,6 @@ pub struct LaunchContext {
     pub tenant: i64,
     /// The PoC whose Subscriptions hear of changes.
     pub poc_client: String,
-    /// `Type/id` of the launching user.
-    pub fhir_user: Option<String>,
 }
 
 /// Who calls, as checked in the database at this request.
@@ -42,6 +40,8 @@ pub struct Caller {
     pub launch: Option<LaunchContext>,
     /// Bare id of the Patient in context: the launch's, or the shared one that was picked.
     pub patient: Option<String>,
+    /// The signed-in user as a resource, `Type/id`: what the ID token's `fhirUser` names.
+    pub fhir_user: Option<String>,
     /// `X-Request-Id` of this request.
     pub request_id: Option<String>,
     /// What stands between this caller and others.
@@ -64,7 +64,6 @@ impl Caller {
             id: launch.context,
             tenant: grant.tenant,
             poc_client: launch.poc_client,
-            fhir_user: launch.fhir_user,
         });
         Ok(Some(Self {
             client_id: grant.client_id,
@@ -76,6 +75,7 @@ impl Caller {
             scopes: ScopeSet::parse(scope),
             launch,
             patient,
+            fhir_user: grant.fhir_user,
             request_id: None,
             walls: Walls::default(),
         }))
@@ -93,6 +93,7 @@ impl Caller {
             scopes: ScopeSet::parse("user/Patient.rs user/Encounter.rs"),
             launch,
             patient: None,
+            fhir_user: None,
             request_id: None,
             walls: Walls::default(),
         }

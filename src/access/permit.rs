@@ -1,4 +1,18 @@
 //! Permission: the one place that decides whether an act may happen and what it may touch.
+//!
+//! | operation | needs |
+//! |---|---|
+//! | `$set-context`, `$clear-context` | HALO's scope for it, and a point-of-care system |
+//! | `Patient/[id]/$everything` | `r` on Patient for that Patient, then a search of its compartment: `s` for each type found, `r` for each type brought along |
+//! | `$meta` of a resource or version | `r` |
+//! | `$meta-add`, `$meta-delete` | `u`; what is answered of the new version needs `r` or `s` |
+//! | `$validate` of what is sent | any token: it tells nothing that was not sent |
+//! | `$validate` of a stored resource | `r`; with `mode=delete` also `d` |
+//! | `$status`, `$events` of a Subscription | `r` on Subscription, and the PoC that owns it |
+//! | any other | is not there: 404 |
+//!
+//! A conditional interaction searches, so it needs `s` beside the letter of what it does: without, whether something
+//! matched would be told to somebody who may not look.
 
 use uuid::Uuid;
 
@@ -115,11 +129,10 @@ pub fn authorize(caller: &Caller, act: Act<'_>) -> Result<Permit, Denied> {
         Act::SetContext => operation(caller, caller.scopes.allows_set_context(), "set-context"),
         Act::ClearContext => operation(caller, caller.scopes.allows_clear_context(), "clear-context"),
         Act::Read { kind, id } => {
-            // The launching user's own record is readable whatever the resource scopes are (SMART App Launch 2.1,
-            // scopes-and-launch-context: apps fetch the fhirUser URL with the launch token).
-            let own = caller.scopes.has("fhirUser")
-                && caller.launch.as_ref().and_then(|l| l.fhir_user.as_deref()) == Some(&format!("{kind}/{id}"));
-            if own { Ok(permit(caller, None)) } else { by_scope(caller, kind, &[Letter::Read]) }
+            // The user's own record is readable whatever the resource scopes are (SMART App Launch 2.1,
+            // scopes-and-launch-context: apps fetch the fhirUser URL with the launch token), where the wall shows it.
+            let is_own = caller.scopes.has("fhirUser") && caller.fhir_user == Some(format!("{kind}/{id}"));
+            if is_own { Ok(permit(caller, None)) } else { by_scope(caller, kind, &[Letter::Read]) }
         }
         Act::Create { kind, conditional: false } => by_scope(caller, kind, &[Letter::Create]),
         // It tells whether something matched, so it needs leave to search as well.

@@ -2,9 +2,12 @@
 //!
 //! | the launch's owner is | who may authorize it |
 //! |---|---|
-//! | known: the PoC called for this user, or this user was here before | that user |
+//! | known: the PoC called for this user, or this user was here before | that user; if `fhirUser` names somebody, only as that person too |
 //! | named by `fhirUser` | the user with an identifier of that person, or whose account is linked with that very resource |
 //! | nobody yet | the first user of the PoC's organisation; with `context.owner = "strict"` nobody |
+//!
+//! The claim `fhirUser` is what the launch names, else what the account is linked with. So nobody owns a launch that names
+//! somebody else, though the PoC called for them: the app would be told that they are that person.
 //!
 //! A user of no organisation in particular owns nobody's launch, unless `context.unowned_by_any_organisation` says so:
 //! otherwise a launch address that leaked would open any clinic's launch to such an account.
@@ -193,7 +196,7 @@ async fn take_launch(tx: &mut Tx, context: &ContextRow, user: &User) -> Result<(
 
 fn check_owner(context: &ContextRow, user: &User, rules: &Rules) -> Result<(), Refusal> {
     let is_owner = match context.owner_user {
-        Some(owner) => owner == user.id,
+        Some(owner) => owner == user.id && (!context.owner_named || is_named(context, user)),
         None if context.owner_named => is_named(context, user),
         None => match rules.owner {
             OwnerPolicy::Strict => false,
@@ -312,6 +315,20 @@ mod tests {
         assert_eq!(verdict(&context, &user(7), OwnerPolicy::Strict), "owner");
         let other = User { id: Uuid::from_u128(3), ..user(7) };
         assert_eq!(verdict(&context, &other, OwnerPolicy::FirstUser), "not owner");
+    }
+
+    #[test]
+    fn whom_the_launch_names_must_be_whom_the_point_of_care_system_called_for() {
+        let owner_user = Some(user(7).id);
+        let mut both =
+            ContextRow { owner_user, owner_named: true, fhir_user: Some("Practitioner/1".into()), ..context() };
+        assert_eq!(verdict(&both, &user(7), OwnerPolicy::FirstUser), "not owner");
+        let linked = User { fhir_user: Some("Practitioner/1".into()), ..user(7) };
+        assert_eq!(verdict(&both, &linked, OwnerPolicy::FirstUser), "owner");
+        both.owner_identifiers = vec![("urn:licence".into(), "4711".into())];
+        assert_eq!(verdict(&both, &user(7), OwnerPolicy::FirstUser), "owner");
+        let named_only = User { id: Uuid::from_u128(3), ..user(7) };
+        assert_eq!(verdict(&both, &named_only, OwnerPolicy::FirstUser), "not owner");
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Terms {
 /// Whether the patient of this launch is the person's to pick.
 pub fn is_open_to(context: &ContextRow, user: &User, named: impl FnOnce() -> bool) -> bool {
     match context.owner_user {
-        Some(owner) => owner == user.id,
+        Some(owner) => owner == user.id && (!context.owner_named || named()),
         None => context.owner_named && named(),
     }
 }
@@ -234,12 +234,7 @@ fn shared(flow: &Flow) -> Caller {
 
 /// The person, looking into a launch.
 fn within(flow: &Flow, context: &ContextRow) -> Caller {
-    let launch = LaunchContext {
-        id: context.id,
-        tenant: context.tenant,
-        poc_client: context.poc_client.clone(),
-        fhir_user: context.fhir_user.clone(),
-    };
+    let launch = LaunchContext { id: context.id, tenant: context.tenant, poc_client: context.poc_client.clone() };
     looking(&flow.recipient.client, &flow.signed_in.user, Some(launch))
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::pkce;
-use super::scope::{CLEAR_CONTEXT, CONTEXT_ALIAS, SET_CONTEXT};
+use super::scope::{CLEAR_CONTEXT, SET_CONTEXT};
 
 /// SMART capabilities (App Launch 2.1.0, "Conformance"). Together they hold the sets "Clinician Access for EHR Launch" and
 /// "Patient Access for EHR Launch".
@@ -27,7 +27,8 @@ const CAPABILITIES: [&str; 16] = [
 ];
 /// With launches that begin at the app: the two sets for standalone apps.
 const STANDALONE: [&str; 3] = ["launch-standalone", "context-standalone-patient", "context-standalone-encounter"];
-const SCOPES: [&str; 14] = [
+/// `Context.write`, which stands for the last two, is understood and not advertised: a server's own scopes are full URIs.
+const SCOPES: [&str; 13] = [
     "openid",
     "fhirUser",
     "profile",
@@ -41,7 +42,6 @@ const SCOPES: [&str; 14] = [
     "system/*.cruds",
     SET_CONTEXT,
     CLEAR_CONTEXT,
-    CONTEXT_ALIAS,
 ];
 const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", "client_credentials"];
 /// SMART's list names only proofs; OpenID Connect's also names their absence.
@@ -123,6 +123,17 @@ mod tests {
         for scope in SCOPES {
             assert_eq!(ScopeSet::parse(scope).to_string(), scope);
         }
+    }
+
+    #[test]
+    fn a_scope_that_no_standard_defines_is_a_full_uri() {
+        let is_standard = |scope: &str| {
+            ["openid", "fhirUser", "profile", "launch", "offline_access", "online_access"].contains(&scope)
+                || ["launch/", "patient/", "user/", "system/"].iter().any(|start| scope.starts_with(start))
+        };
+        let own: Vec<_> = SCOPES.into_iter().filter(|scope| !is_standard(scope)).collect();
+        assert_eq!(own, [SET_CONTEXT, CLEAR_CONTEXT]);
+        assert!(own.iter().all(|scope| url::Url::parse(scope).is_ok_and(|url| url.has_host())));
     }
 
     #[test]

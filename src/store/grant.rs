@@ -15,7 +15,7 @@ const INSERT: &str = "insert into grant_row (id, client_id, user_id, context_id,
 // One round trip on every request: the grant, and all it hangs on.
 const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.tenant, c.tenant) as tenant, g.scope,
     g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, g.context_id as context,
-    x.poc_client, x.patient, x.fhir_user as launched_by, g.patient as picked_patient, g.encounter as picked_encounter
+    x.poc_client, x.patient, g.patient as picked_patient, g.encounter as picked_encounter
   from grant_row g
   join client c on c.client_id = g.client_id
   left join user_account u on u.id = g.user_id
@@ -120,8 +120,6 @@ pub struct Launch {
     pub poc_client: String,
     /// Bare id of the Patient in context.
     pub patient: Option<String>,
-    /// `Type/id` of the launching user, as named by the launch.
-    pub fhir_user: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -137,7 +135,6 @@ struct LiveRow {
     context: Option<Uuid>,
     poc_client: Option<String>,
     patient: Option<String>,
-    launched_by: Option<String>,
     picked_patient: Option<String>,
     picked_encounter: Option<String>,
 }
@@ -245,7 +242,6 @@ pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> 
         context,
         poc_client,
         patient: row.patient,
-        fhir_user: row.launched_by,
     });
     Ok(Some(LiveGrant {
         grant_id: row.grant_id,

@@ -65,6 +65,12 @@ async fn callers(server: &TestServer, receiver: &Receiver) -> (BTreeMap<&'static
     (CALLERS.into_iter().zip(sessions).collect(), launch.created, subscription)
 }
 
+/// The input of `$meta-add` and `$meta-delete`.
+fn tag() -> Value {
+    let meta = json!({"tag": [{"system": "urn:tag", "code": "t"}]});
+    json!({"resourceType": "Parameters", "parameter": [{"name": "meta", "valueMeta": meta}]})
+}
+
 fn routes(created: &[String], subscription_id: &str, endpoint: &str) -> Vec<Route> {
     let (jane, seen) = (created[0].as_str(), created[1].as_str());
     let id = |reference: &str| reference.split_once('/').unwrap().1.to_owned();
@@ -120,6 +126,45 @@ fn routes(created: &[String], subscription_id: &str, endpoint: &str) -> Vec<Rout
         route("$status of all", "GET", "Subscription/$status", None, [401, 401, 401, 401, 403, 403, 403, 200]),
         route("$events", "GET", &format!("{one}/$events"), None, [401, 401, 401, 401, 403, 403, 403, 200]),
         route("Subscription delete", "DELETE", &one, None, [401, 401, 401, 401, 403, 403, 403, 204]),
+        route(
+            "$validate of a type",
+            "POST",
+            "Observation/$validate",
+            Some(observation(jane, "v")),
+            [401, 401, 401, 401, 200, 200, 200, 200],
+        ),
+        route(
+            "$validate of a resource",
+            "GET",
+            &format!("{seen}/$validate"),
+            None,
+            [401, 401, 401, 401, 403, 200, 404, 200],
+        ),
+        route("$everything", "GET", &format!("{jane}/$everything"), None, [401, 401, 401, 401, 403, 200, 404, 200]),
+        route("$meta", "GET", &format!("{seen}/$meta"), None, [401, 401, 401, 401, 403, 200, 404, 200]),
+        route(
+            "$meta of a version",
+            "GET",
+            &format!("{seen}/_history/1/$meta"),
+            None,
+            [401, 401, 401, 401, 403, 200, 404, 200],
+        ),
+        route("$meta-add", "POST", &format!("{seen}/$meta-add"), Some(tag()), [401, 401, 401, 401, 403, 200, 404, 200]),
+        route(
+            "$meta-delete",
+            "POST",
+            &format!("{seen}/$meta-delete"),
+            Some(tag()),
+            [401, 401, 401, 401, 403, 200, 404, 200],
+        ),
+        route("an operation that is none", "POST", &format!("{seen}/$expunge"), Some(tag()), [405; 8]),
+        route(
+            "$get-ws-binding-token",
+            "GET",
+            &format!("{one}/$get-ws-binding-token"),
+            None,
+            [401, 401, 401, 401, 404, 404, 404, 404],
+        ),
         route("delete", "DELETE", seen, None, [401, 401, 401, 401, 403, 204, 204, 0]),
         route("metadata", "GET", "metadata", None, [200, 200, 200, 200, 200, 200, 200, 200]),
         route("discovery", "GET", ".well-known/smart-configuration", None, [200, 200, 200, 200, 200, 200, 200, 200]),

@@ -29,6 +29,7 @@ mod launch;
 mod layers;
 mod matching;
 mod oauth;
+mod own_record;
 mod pages;
 mod patch;
 mod plans;
@@ -39,6 +40,7 @@ mod registry;
 mod reindex;
 mod replicas;
 mod rows;
+mod scopes;
 #[expect(clippy::needless_pass_by_value, reason = "JSON written where it is used")]
 mod search;
 mod secrets;

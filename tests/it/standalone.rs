@@ -16,12 +16,13 @@ use crate::support::form::{Browser, Field, Form};
 use crate::support::server::TestServer;
 use crate::support::world::{PASSWORD, REDIRECT};
 
-const REGISTERED: &str =
+/// Everything that an app may be granted without a point-of-care system.
+pub const REGISTERED: &str =
     "launch launch/patient launch/encounter openid fhirUser offline_access patient/*.cruds user/*.cruds";
 const SCOPE: &str = "launch/patient patient/*.rs";
 
 /// A person on the way from the app's request to its code.
-struct Way<'a> {
+pub struct Way<'a> {
     server: &'a TestServer,
     app: &'a SampleApp,
     browser: Browser,
@@ -32,7 +33,7 @@ struct Way<'a> {
 
 impl<'a> Way<'a> {
     /// Begins at the app and signs `user` in.
-    async fn begin(server: &'a TestServer, app: &'a SampleApp, user: &str, scope: &str) -> Self {
+    pub async fn begin(server: &'a TestServer, app: &'a SampleApp, user: &str, scope: &str) -> Self {
         let mut this = Self::unsigned(server, app, scope, &[]).await;
         let mut form = Form::first(&this.at, &this.page.text).expect("a login form");
         form.fill(user, PASSWORD);
@@ -74,11 +75,11 @@ impl<'a> Way<'a> {
         self.page = self.browser.submit(&form).await;
     }
 
-    async fn choose(&mut self, fields: &[(&str, &str)]) {
+    pub async fn choose(&mut self, fields: &[(&str, &str)]) {
         self.send("choose", fields).await;
     }
 
-    async fn search(&mut self, terms: &[(&str, &str)]) {
+    pub async fn search(&mut self, terms: &[(&str, &str)]) {
         self.choose(&[&[("action", "search")], terms].concat()).await;
     }
 
@@ -112,7 +113,7 @@ impl<'a> Way<'a> {
         self.back()["error"].clone()
     }
 
-    async fn tokens(self) -> Launched {
+    pub async fn tokens(self) -> Launched {
         let code = self.back()["code"].clone();
         let tokens = self.app.exchange(&code, &self.verifier).await.expect(200).json();
         Launched { session: self.server.stranger().with_token(tokens["access_token"].as_str()), tokens }
@@ -138,7 +139,8 @@ fn visit(class: &str, began: &str) -> Value {
     })
 }
 
-async fn is_resource(server: &TestServer, user: &str, reference: &str) {
+/// Links an account with a resource.
+pub async fn is_resource(server: &TestServer, user: &str, reference: &str) {
     let update = sqlx::query("update user_account set fhir_user = $2 where name = $1").bind(user).bind(reference);
     update.execute(&server.db.pool).await.unwrap();
 }

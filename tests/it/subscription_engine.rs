@@ -149,6 +149,7 @@ fn caller(client: &str) -> Caller {
         scopes: ScopeSet::parse("system/Subscription.cruds"),
         launch: None,
         patient: None,
+        fhir_user: None,
         request_id: None,
         walls: Walls::default(),
     }
