@@ -45,13 +45,13 @@ impl App {
         let config = Arc::new(config);
         let sealer = Arc::new(sealer(&config)?);
         let outbound = outbound::Client::new(outbound::Guard::new(&config.delivery)).context("the HTTP client")?;
-        configured::apply(&pool, &config, clock.now()).await?;
         let issuer = config.server.public_url.clone();
         let keys = KeySet::open(pool.clone(), sealer.clone(), clock.clone(), issuer).await?;
         let keys = Arc::new(keys.with_access_tokens(config.oauth.access_token_algorithm).await?);
         let validator =
             Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound, validator);
+        configured::apply(&pool, &config, &engine.rules, clock.now()).await?;
         let oauth = OauthState::new(engine.clone(), keys.clone()).context("the HTTP client for clients' keys")?;
         Ok(Self { config, pool, clock, sealer, engine, keys, walls: Walls::default(), oauth })
     }

@@ -1,10 +1,12 @@
 //! The caller of a request: a verified token whose grant, client and context are alive.
 
+use std::sync::Arc;
+
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Walls;
+use super::{Rules, Walls};
 use crate::{
     smart::scope::ScopeSet,
     store::{self, Wall, client::Role},
@@ -42,6 +44,10 @@ pub struct Caller {
     pub patient: Option<String>,
     /// The signed-in user as a resource, `Type/id`: what the ID token's `fhirUser` names.
     pub fhir_user: Option<String>,
+    /// Of which shared patients `user/` scopes let anything through; `None`: of all.
+    pub shared_patients: Option<Vec<String>>,
+    /// What granular scopes are judged by; without, they give nothing.
+    pub rules: Option<Arc<Rules>>,
     /// `X-Request-Id` of this request.
     pub request_id: Option<String>,
     /// What stands between this caller and others.
@@ -55,6 +61,7 @@ impl Caller {
         conn: &mut PgConnection,
         grant: Uuid,
         scope: &str,
+        rules: &Arc<Rules>,
         now: OffsetDateTime,
     ) -> store::Result<Option<Self>> {
         let Some(grant) = store::grant::live(conn, grant, now).await? else { return Ok(None) };
@@ -74,6 +81,8 @@ impl Caller {
             // The token may carry less than the grant after a narrowed refresh.
             scopes: ScopeSet::parse(scope),
             launch,
+            shared_patients: rules.shared_patients(grant.linked.as_deref(), patient.as_deref()),
+            rules: Some(Arc::clone(rules)),
             patient,
             fhir_user: grant.fhir_user,
             request_id: None,
@@ -82,8 +91,14 @@ impl Caller {
     }
 
     /// A signed-in user who looks for a patient on behalf of an app, before anything is granted: within a launch of theirs,
-    /// or in the shared data. May search patients and their visits, and nothing else.
-    pub fn looking_for_a_patient(client_id: String, user: Uuid, launch: Option<LaunchContext>) -> Self {
+    /// or in the shared data. May search patients and their visits, and nothing else: of the shared ones those in
+    /// `shared_patients`.
+    pub fn looking_for_a_patient(
+        client_id: String,
+        user: Uuid,
+        launch: Option<LaunchContext>,
+        shared_patients: Option<Vec<String>>,
+    ) -> Self {
         Self {
             client_id,
             role: Role::App,
@@ -94,6 +109,8 @@ impl Caller {
             launch,
             patient: None,
             fhir_user: None,
+            shared_patients,
+            rules: None,
             request_id: None,
             walls: Walls::default(),
         }

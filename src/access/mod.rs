@@ -2,8 +2,10 @@
 
 pub mod caller;
 pub mod permit;
+pub mod rules;
 pub mod walls;
 
 pub use caller::{Caller, LaunchContext};
 pub use permit::{Act, Denied, Permit, authorize};
+pub use rules::Rules;
 pub use walls::Walls;

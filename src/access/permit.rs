@@ -14,14 +14,16 @@
 //! A conditional interaction searches, so it needs `s` beside the letter of what it does: without, whether something
 //! matched would be told to somebody who may not look.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
-use super::Caller;
+use super::{Caller, Rules};
 use crate::{
     fhir::{
-        compartment,
         outcome::{IssueType, Outcome},
         resource::Resource,
+        search::{Candidate, Limit, Share, Whose},
     },
     smart::scope::{Letter, Level},
     store::{Wall, client::Role, resource::Visible},
@@ -55,7 +57,10 @@ pub struct Denied(pub Outcome);
 pub struct Permit {
     visible: Visible,
     wall: Wall,
-    patient: Option<String>,
+    limit: Limit,
+    /// Of an update or delete: what may be read or found, and so is no secret where it may not be changed.
+    known: Option<Limit>,
+    rules: Option<Arc<Rules>>,
     owner: Owner,
 }
 
@@ -86,28 +91,37 @@ impl Permit {
         &self.owner
     }
 
-    /// Under `patient/` scopes: the patient whose compartment is the limit, for types that belong to patients.
-    pub fn patient(&self) -> Option<&str> {
-        self.patient.as_deref()
+    /// What of the visible resources may be touched.
+    pub const fn limit(&self) -> &Limit {
+        &self.limit
     }
 
-    /// Whether [`Permit::shows`] looks at content at all.
-    pub const fn is_limited(&self) -> bool {
-        self.patient.is_some()
+    /// Whether [`Permit::shows`] looks at content at all, of rows of this tenant.
+    pub fn is_limited(&self, tenant: i64) -> bool {
+        self.limit.is_limited(tenant == 0)
     }
 
-    /// Whether a resource that is visible may also be shown: under `patient/` scopes only the patient's compartment and
-    /// types that belong to no patient (Practitioner, Organization, Location).
-    pub fn shows(&self, resource: &Resource, id: &str, base: &str) -> bool {
-        self.patient.as_ref().is_none_or(|patient| {
-            !compartment::has_patients(resource.type_name())
-                || compartment::patients(resource, id, base).contains(patient)
-        })
+    /// Whether a resource of `tenant` that is visible may also be shown: under `patient/` scopes only the patient's
+    /// compartment and types that belong to no patient (Practitioner, Organization, Location), under granular scopes what
+    /// fulfils their conditions.
+    pub fn shows(&self, tenant: i64, resource: &Resource, id: &str, base: &str) -> bool {
+        self.limit.shows(self.parameters(), &candidate(tenant, resource, id, base))
     }
 
-    /// Whether this content may be written: under `patient/` scopes only into the patient's compartment.
-    pub fn may_write(&self, resource: &Resource, id: &str, base: &str) -> bool {
-        self.patient.as_ref().is_none_or(|patient| compartment::patients(resource, id, base).contains(patient))
+    /// Whether a resource that this permit does not show may be read or found by its caller all the same.
+    pub fn knows(&self, tenant: i64, resource: &Resource, id: &str, base: &str) -> bool {
+        let candidate = candidate(tenant, resource, id, base);
+        self.known.as_ref().is_some_and(|known| known.shows(self.parameters(), &candidate))
+    }
+
+    /// Whether this content may be written, as data of `tenant`: under `patient/` scopes only into the patient's
+    /// compartment, under granular scopes what fulfils their conditions.
+    pub fn may_write(&self, tenant: i64, resource: &Resource, id: &str, base: &str) -> bool {
+        self.limit.takes(self.parameters(), &candidate(tenant, resource, id, base))
+    }
+
+    fn parameters(&self) -> Option<&crate::fhir::search::Parameters> {
+        self.rules.as_deref().map(Rules::parameters)
     }
 
     /// Whether data of `tenant` may be changed: a launch and a PoC change their own, services the shared data.
@@ -123,6 +137,10 @@ impl Permit {
     }
 }
 
+fn candidate<'a>(tenant: i64, resource: &'a Resource, id: &'a str, base: &'a str) -> Candidate<'a> {
+    Candidate { resource, id, base, is_shared: tenant == 0 }
+}
+
 /// Decides. A refusal says which scope would be needed, and nothing about data.
 pub fn authorize(caller: &Caller, act: Act<'_>) -> Result<Permit, Denied> {
     match act {
@@ -132,14 +150,14 @@ pub fn authorize(caller: &Caller, act: Act<'_>) -> Result<Permit, Denied> {
             // The user's own record is readable whatever the resource scopes are (SMART App Launch 2.1,
             // scopes-and-launch-context: apps fetch the fhirUser URL with the launch token), where the wall shows it.
             let is_own = caller.scopes.has("fhirUser") && caller.fhir_user == Some(format!("{kind}/{id}"));
-            if is_own { Ok(permit(caller, None)) } else { by_scope(caller, kind, &[Letter::Read]) }
+            if is_own { Ok(permit(caller, Limit::Everything)) } else { by_scope(caller, kind, &[Letter::Read]) }
         }
         Act::Create { kind, conditional: false } => by_scope(caller, kind, &[Letter::Create]),
         // It tells whether something matched, so it needs leave to search as well.
         Act::Create { kind, conditional: true } => by_scope(caller, kind, &[Letter::Create, Letter::Search]),
         Act::Search { kind } => by_scope(caller, kind, &[Letter::Search]),
-        Act::Update { kind } => by_scope(caller, kind, &[Letter::Update]),
-        Act::Delete { kind } => by_scope(caller, kind, &[Letter::Delete]),
+        Act::Update { kind } => changing(caller, kind, Letter::Update),
+        Act::Delete { kind } => changing(caller, kind, Letter::Delete),
     }
 }
 
@@ -151,9 +169,17 @@ fn operation(caller: &Caller, has_scope: bool, name: &str) -> Result<Permit, Den
         let scope = format!("{}/OperationDefinition/{name}", crate::fhir::HALO);
         return Err(denied(format!("${name} needs the scope {scope} (or Context.write)")));
     }
-    Ok(permit(caller, None))
+    Ok(permit(caller, Limit::Everything))
 }
 
+fn changing(caller: &Caller, kind: &str, letter: Letter) -> Result<Permit, Denied> {
+    let permit = by_scope(caller, kind, &[letter])?;
+    let mut known = [Letter::Read, Letter::Search].into_iter().filter_map(|letter| limit(caller, kind, letter));
+    let first = known.next();
+    Ok(Permit { known: first.map(|first| known.fold(first, Limit::or)), ..permit })
+}
+
+/// The first letter says what may be touched; the others have to be there.
 fn by_scope(caller: &Caller, kind: &str, letters: &[Letter]) -> Result<Permit, Denied> {
     if kind == "Subscription" && caller.role != Role::Poc {
         return Err(denied("Subscriptions belong to point-of-care systems".to_owned()));
@@ -164,24 +190,50 @@ fn by_scope(caller: &Caller, kind: &str, letters: &[Letter]) -> Result<Permit, D
             "outside a launch an app reads only: there is nobody whose data it could change".to_owned(),
         ));
     }
-    let has = |level| letters.iter().all(|letter| caller.scopes.allows(level, kind, *letter));
-    let broad = match caller.role {
-        Role::Service => has(Level::System),
-        Role::Poc => has(Level::System) || (caller.user_id.is_some() && has(Level::User)),
-        Role::App => has(Level::User),
-    };
-    if broad {
-        return Ok(permit(caller, None));
-    }
-    let patient = caller.patient.clone();
-    if let Some(patient) = patient.filter(|_| caller.role == Role::App && has(Level::Patient)) {
-        return Ok(permit(caller, Some(patient)));
+    let limits: Option<Vec<Limit>> = letters.iter().map(|letter| limit(caller, kind, *letter)).collect();
+    if let Some(first) = limits.and_then(|limits| limits.into_iter().next()) {
+        return Ok(permit(caller, first));
     }
     let letters: String = letters.iter().map(|letter| letter.as_char()).collect();
     Err(denied(format!("the token's scopes do not allow this: it needs one that holds {kind}.{letters}")))
 }
 
-fn permit(caller: &Caller, patient: Option<String>) -> Permit {
+/// What the scopes that hold a letter give of a type, together; `None`: no scope holds it.
+fn limit(caller: &Caller, kind: &str, letter: Letter) -> Option<Limit> {
+    let user = || match &caller.shared_patients {
+        None => Whose::Anybodys,
+        Some(patients) => Whose::OfShared(patients.clone()),
+    };
+    let mut levels = Vec::new();
+    match caller.role {
+        Role::Service => levels.push((Level::System, Whose::Anybodys)),
+        Role::Poc => {
+            levels.push((Level::System, Whose::Anybodys));
+            levels.extend(caller.user_id.map(|_| (Level::User, user())));
+        }
+        Role::App => {
+            levels.push((Level::User, user()));
+            levels.extend(caller.patient.clone().map(|patient| (Level::Patient, Whose::Patient(patient))));
+        }
+    }
+    let mut shares = Vec::new();
+    for (level, whose) in levels {
+        for conditions in caller.scopes.granting(level, kind, letter) {
+            let filters = match conditions {
+                None => Some(Vec::new()),
+                // What cannot be enforced gives nothing.
+                Some(conditions) => {
+                    let filters = caller.rules.as_ref().and_then(|rules| rules.filters(kind, conditions));
+                    filters.map(|filters| filters.to_vec())
+                }
+            };
+            shares.extend(filters.map(|filters| Share { whose: whose.clone(), filters }));
+        }
+    }
+    (!shares.is_empty()).then(|| Limit::union(shares))
+}
+
+fn permit(caller: &Caller, limit: Limit) -> Permit {
     let (context, poc_client) = match (&caller.launch, caller.role) {
         (Some(launch), _) => (Some(launch.id), Some(launch.poc_client.clone())),
         (None, Role::Poc) => (None, Some(caller.client_id.clone())),
@@ -196,7 +248,9 @@ fn permit(caller: &Caller, patient: Option<String>) -> Permit {
     Permit {
         visible: if caller.walls.code_is_down() { visible.everything() } else { visible },
         wall: caller.wall(),
-        patient,
+        limit,
+        known: None,
+        rules: caller.rules.clone(),
         owner: Owner { tenant, context, poc_client },
     }
 }

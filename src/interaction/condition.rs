@@ -64,11 +64,11 @@ impl Condition {
         &self.query
     }
 
-    /// Whether its caller is shown what another write of the same request makes. Under one patient's limit that write is
-    /// held to it.
+    /// Whether its caller is shown what another write of the same request makes. Under the same limit that write is held
+    /// to it, once its own references are resolved.
     pub fn shows(&self, made_under: &Permit, content: &Resource, id: &str, base: &str) -> bool {
         self.leave.of(&self.kind).is_some_and(|permit| {
-            (permit.is_limited() && permit.patient() == made_under.patient()) || permit.shows(content, id, base)
+            permit.limit() == made_under.limit() || permit.shows(made_under.owner().tenant, content, id, base)
         })
     }
 
@@ -104,7 +104,7 @@ impl Condition {
         let mut shown = Vec::new();
         for row in found.into_iter().filter(is_other) {
             let body = parsed(engine, row.body.as_deref().unwrap_or_default())?;
-            if self.leave.of(&self.kind).is_some_and(|permit| permit.shows(&body, &row.id, &engine.base)) {
+            if self.leave.of(&self.kind).is_some_and(|permit| permit.shows(row.tenant, &body, &row.id, &engine.base)) {
                 shown.push(row);
             }
         }

@@ -27,6 +27,7 @@ use uuid::Uuid;
 pub use failure::Failure;
 
 use crate::{
+    access::Rules,
     clock::SharedClock,
     config::Config,
     fhir::{json::Limits, search::Parameters, validate::Validator},
@@ -51,7 +52,9 @@ pub struct Parts {
     /// R4, the loaded packages and what is enforced of them.
     pub validator: Arc<Validator>,
     /// R4's search parameters and those of the loaded packages.
-    pub parameters: Parameters,
+    pub parameters: Arc<Parameters>,
+    /// What callers' leave is decided by.
+    pub rules: Arc<Rules>,
     /// This process among its replicas: the owner of its leases.
     pub process: Uuid,
     /// The FHIR base URL, without a trailing slash.
@@ -77,7 +80,22 @@ impl Engine {
         for warning in warnings {
             tracing::warn!(warning, "a search parameter cannot be used");
         }
-        Self(Arc::new(Parts { pool, clock, sealer, config, outbound, validator, parameters, process, base, waiters }))
+        let parameters = Arc::new(parameters);
+        let (registry, shared) = (Arc::clone(validator.registry()), config.standalone.shared_patients);
+        let rules = Arc::new(Rules::new(Arc::clone(&parameters), registry, base.clone(), shared));
+        Self(Arc::new(Parts {
+            pool,
+            clock,
+            sealer,
+            config,
+            outbound,
+            validator,
+            parameters,
+            rules,
+            process,
+            base,
+            waiters,
+        }))
     }
 
     /// Now.

@@ -13,7 +13,7 @@ use super::{Engine, Failure, Stored, subscription::show::View};
 use crate::{
     access::{Act, Caller, Permit, authorize},
     fhir::{
-        outcome::IssueType,
+        outcome::{IssueType, Outcome},
         resource::Resource,
         search::Summary,
         subset::{Keep, subset},
@@ -46,7 +46,7 @@ pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, versi
     };
     let body = body.ok_or(Failure::Gone)?;
     // An older version may have belonged to another patient.
-    if !permit.shows(&parsed(engine, &body)?, id, &engine.base) {
+    if !permit.shows(row.tenant, &parsed(engine, &body)?, id, &engine.base) {
         return Err(Failure::NotFound);
     }
     let body = View::of(&mut conn, engine, permit, kind, id).await?.body(version, body);
@@ -59,12 +59,12 @@ pub fn version_id(text: &str) -> Option<i64> {
 }
 
 /// Whether a caller may see what it wrote, or was found to see the row of: by leave to read it, or to search it.
-pub fn may_see(engine: &Engine, caller: &Caller, stored: &Stored) -> bool {
+pub fn may_see(engine: &Engine, caller: &Caller, tenant: i64, stored: &Stored) -> bool {
     let (kind, id) = (stored.kind.as_str(), stored.id.as_str());
     [Act::Read { kind, id }, Act::Search { kind }].into_iter().any(|act| {
         authorize(caller, act).is_ok_and(|permit| {
-            let shows = |body: Resource| permit.shows(&body, id, &engine.base);
-            !permit.is_limited() || parsed(engine, &stored.body).is_ok_and(shows)
+            let shows = |body: Resource| permit.shows(tenant, &body, id, &engine.base);
+            !permit.is_limited(tenant) || parsed(engine, &stored.body).is_ok_and(shows)
         })
     })
 }
@@ -108,22 +108,30 @@ pub(super) async fn visible(
     id: &str,
 ) -> Result<Current, Failure> {
     let row = store::current(conn, permit.visible(), kind, id).await?.ok_or(Failure::NotFound)?;
-    if let Some(body) = &row.body
-        && permit.is_limited()
-        && !permit.shows(&parsed(engine, body)?, id, &engine.base)
-    {
-        return Err(Failure::NotFound);
+    if !permit.is_limited(row.tenant) || row.purged {
+        return Ok(row);
     }
     // A deleted resource is judged by what it was.
-    if row.body.is_none()
-        && !row.purged
-        && permit.is_limited()
-        && let Some(last) = store::last_content(conn, &row).await?
-        && !permit.shows(&parsed(engine, &last)?, id, &engine.base)
-    {
-        return Err(Failure::NotFound);
+    let content = match &row.body {
+        Some(body) => Some(body.clone()),
+        None => store::last_content(conn, &row).await?,
+    };
+    let Some(content) = content else { return Ok(row) };
+    let content = parsed(engine, &content)?;
+    if permit.shows(row.tenant, &content, id, &engine.base) {
+        return Ok(row);
     }
-    Ok(row)
+    if row.body.is_some() && permit.knows(row.tenant, &content, id, &engine.base) {
+        return Err(outside_the_limit());
+    }
+    Err(Failure::NotFound)
+}
+
+/// A change of what is known to its caller and not theirs to change, or to what it may not become.
+pub fn outside_the_limit() -> Failure {
+    let text = "the token's scopes allow this only in the compartment of the patient in context, or under conditions that \
+                are not fulfilled";
+    Failure::Forbidden(Outcome::error(IssueType::Forbidden, text))
 }
 
 /// A stored body as a document; it was checked when it was stored.

@@ -215,7 +215,7 @@ async fn patched(
     write::check_change(engine, permit, &row, Some(&before))?;
     check_version(row.version, if_match)?;
     let stored = Stored { kind: kind.to_owned(), id: row.id.clone(), version: row.version, updated: row.updated, body };
-    let sees = read::may_see(engine, caller, &stored);
+    let sees = read::may_see(engine, caller, row.tenant, &stored);
     let before = as_seen(engine, permit, &stored, before).await?;
     let result = match applied(engine, patch, before).await {
         Ok(after) => validate::one(engine, &after).await.map(|verdict| (after, verdict)),

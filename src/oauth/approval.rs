@@ -24,7 +24,8 @@ use super::authorize::{AuthorizationRequest, Occasion, Refusal, check_app, grant
 use super::consent::Agreement;
 use super::picker::{Choice, is_open_to, may_have_shared};
 use super::{OauthState, launch_values, picked_values};
-use crate::config::Context as Rules;
+use crate::access::Rules;
+use crate::config::Context as OwnerRules;
 use crate::config::OwnerPolicy;
 use crate::id::{new_uuid, random_token, token_digest};
 use crate::smart::scope::ScopeSet;
@@ -78,7 +79,7 @@ pub async fn judge(
     user: &User,
     choice: Option<&Choice>,
 ) -> Result<Judged, Refusal> {
-    let asked = ScopeSet::parse(&request.asked);
+    let asked = state.enforceable(ScopeSet::parse(&request.asked));
     let (context, occasion) = match request.context {
         Some(id) => {
             let context = find_alive(state, conn, id).await?;
@@ -93,7 +94,8 @@ pub async fn judge(
             (occasion, _) => (None, occasion),
         },
     };
-    let scope = grantable(&asked, client, &occasion)?;
+    // Together with the conditions of the registration it must be enforceable too.
+    let scope = state.enforceable(grantable(&asked, client, &occasion)?);
     let scope = with_fhir_user_if_known(&scope, context.as_ref(), user)?;
     Ok(Judged { context, lacks_patient: matches!(occasion, Occasion::ToPick), scope })
 }
@@ -160,7 +162,7 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
         expires_at,
         picked: picked.as_ref(),
         asked: &request.asked,
-        withheld: &withheld(&request.asked, client, &scope, &granted),
+        withheld: &withheld(&request.asked, &client.scope, &scope, &granted, &state.engine.rules),
     };
     store::grant::insert(&mut tx, &grant, now).await?;
     let code = random_token();
@@ -194,7 +196,7 @@ async fn take_launch(tx: &mut Tx, context: &ContextRow, user: &User) -> Result<(
     if store::context::bind_owner(tx, context.id, user.id).await? { Ok(()) } else { Err(Refusal::NotOwner) }
 }
 
-fn check_owner(context: &ContextRow, user: &User, rules: &Rules) -> Result<(), Refusal> {
+fn check_owner(context: &ContextRow, user: &User, rules: &OwnerRules) -> Result<(), Refusal> {
     let is_owner = match context.owner_user {
         Some(owner) => owner == user.id && (!context.owner_named || is_named(context, user)),
         None if context.owner_named => is_named(context, user),
@@ -231,12 +233,22 @@ fn with_fhir_user_if_known(scope: &ScopeSet, context: Option<&ContextRow>, user:
 }
 
 /// Of what was asked and not granted as it stands, each scope with the reason in a word, for whoever has to explain it:
-/// `unknown`, `not-registered`, `not-available` (the launch or the user lacks it) or `declined`.
-fn withheld(asked: &str, client: &Client, grantable: &ScopeSet, granted: &ScopeSet) -> Value {
-    let registered = ScopeSet::parse(&client.scope);
+/// `unknown`, `not-enforceable` with what is wrong with its conditions, `not-registered`, `not-available` (the launch or the
+/// user lacks it) or `declined`.
+pub(super) fn withheld(
+    asked: &str,
+    registered: &str,
+    grantable: &ScopeSet,
+    granted: &ScopeSet,
+    rules: &Rules,
+) -> Value {
+    let registered = ScopeSet::parse(registered);
     let reason = |scope: &str| {
+        if let Some(why) = rules.refusal(scope) {
+            return format!("not-enforceable: {why}");
+        }
         let set = ScopeSet::parse(scope);
-        if set.is_empty() {
+        let word = if set.is_empty() {
             "unknown"
         } else if !set.is_within(&registered) {
             "not-registered"
@@ -244,7 +256,8 @@ fn withheld(asked: &str, client: &Client, grantable: &ScopeSet, granted: &ScopeS
             "declined"
         } else {
             "not-available"
-        }
+        };
+        word.to_owned()
     };
     let missing = asked.split_ascii_whitespace().filter(|scope| !granted.has(scope));
     Value::Object(missing.map(|scope| (scope.to_owned(), Value::from(reason(scope)))).collect::<Map<_, _>>())
@@ -261,7 +274,8 @@ mod tests {
     use time::macros::datetime;
 
     use super::*;
-    use crate::config::Config;
+    use crate::config::{Config, SharedPatients};
+    use crate::fhir::definition::registry::Registry;
     use crate::store::client::Role;
 
     fn context() -> ContextRow {
@@ -297,10 +311,10 @@ mod tests {
     }
 
     fn verdict(context: &ContextRow, user: &User, owner: OwnerPolicy) -> &'static str {
-        verdict_by(context, user, &Rules { owner, ..Config::for_tests("").context })
+        verdict_by(context, user, &OwnerRules { owner, ..Config::for_tests("").context })
     }
 
-    fn verdict_by(context: &ContextRow, user: &User, rules: &Rules) -> &'static str {
+    fn verdict_by(context: &ContextRow, user: &User, rules: &OwnerRules) -> &'static str {
         match check_owner(context, user, rules) {
             Ok(()) => "owner",
             Err(Refusal::NotOwner) => "not owner",
@@ -359,7 +373,7 @@ mod tests {
     #[test]
     fn who_belongs_to_no_organisation_owns_nobodys_launch_unless_the_operator_says_so() {
         assert_eq!(verdict(&context(), &user(0), OwnerPolicy::FirstUser), "other organisation");
-        let open = Rules { unowned_by_any_organisation: true, ..Config::for_tests("").context };
+        let open = OwnerRules { unowned_by_any_organisation: true, ..Config::for_tests("").context };
         assert_eq!(verdict_by(&context(), &user(0), &open), "owner");
         assert_eq!(verdict_by(&context(), &user(8), &open), "other organisation");
         let named = ContextRow { owner_named: true, fhir_user: Some("Practitioner/1".into()), ..context() };
@@ -371,12 +385,16 @@ mod tests {
     fn what_is_withheld_is_explained_in_a_word() {
         let client = Client { scope: "launch patient/*.rs user/*.rs openid".into(), ..Client::new("c", Role::App) };
         let (grantable, granted) = (ScopeSet::parse("launch patient/*.rs openid"), ScopeSet::parse("launch openid"));
-        let asked = "launch openid patient/*.rs user/*.rs patient/*.cruds patient/Foo.rs offline_access";
+        let asked = "launch openid patient/*.rs user/*.rs patient/*.cruds patient/Foo.rs offline_access \
+                     patient/Observation.rs?bogus=1 patient/Observation.rs?code=x";
         let expected = json!({
+            "patient/Observation.rs?bogus=1": "not-enforceable: bogus: the server has no such search parameter",
+            "patient/Observation.rs?code=x": "not-available",
             "patient/*.rs": "declined", "user/*.rs": "not-available", "patient/*.cruds": "not-registered",
             "patient/Foo.rs": "unknown", "offline_access": "not-registered",
         });
-        assert_eq!(withheld(asked, &client, &grantable, &granted), expected);
+        let rules = Rules::of(Registry::built_in(), String::new(), SharedPatients::None);
+        assert_eq!(withheld(asked, &client.scope, &grantable, &granted, &rules), expected);
     }
 
     #[test]

@@ -391,7 +391,7 @@ async fn read_request(
         Some(launch) => Some(find_launch(state, conn, launch, &recipient.client).await?),
         None => None,
     };
-    let set = ScopeSet::parse(asked);
+    let set = state.enforceable(ScopeSet::parse(asked));
     let occasion = match &context {
         Some(context) => Occasion::Launch(launch_values(context)),
         None => outside_a_launch(&set, &recipient.client, state.engine.config.standalone.enabled),

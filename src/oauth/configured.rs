@@ -16,6 +16,7 @@ use serde_json::Value;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 
+use crate::access::{Rules, rules::NotEnforceable};
 use crate::config::{Config, ConfiguredClient, ConsentPolicy};
 use crate::id::token_digest;
 use crate::outbound::{Guard, Refused};
@@ -53,6 +54,8 @@ pub enum Reason {
     Registration(#[from] RegistrationError),
     #[error("{0}")]
     Address(#[from] Refused),
+    #[error(transparent)]
+    Scope(#[from] NotEnforceable),
     #[error("it is registered already, not by this file; remove it first: sofa client delete")]
     NotOurs,
     #[error("it is registered as another kind of client; that never changes: give it another id")]
@@ -62,10 +65,11 @@ pub enum Reason {
 }
 
 /// Brings the registry in line with the file; gives how many clients were added, changed or disabled.
-pub async fn apply(pool: &PgPool, config: &Config, now: OffsetDateTime) -> Result<usize, Error> {
+pub async fn apply(pool: &PgPool, config: &Config, rules: &Rules, now: OffsetDateTime) -> Result<usize, Error> {
     let mut named = Vec::new();
     for given in &config.registry.clients {
         let read = read(given, &Guard::new(&config.registry), config.oauth.consent_default);
+        let read = read.and_then(|client| Ok(rules.check_all(&client.scope).map(|()| client)?));
         named.push(read.map_err(|reason| Error { client_id: given.id.clone(), reason })?);
     }
     let whole = |error: store::Error| Error { client_id: "all".to_owned(), reason: error.into() };

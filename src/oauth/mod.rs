@@ -116,6 +116,11 @@ impl OauthState {
         Some(format!("{}/{reference}", self.engine.base))
     }
 
+    /// What of a set can be granted as far as this server can enforce it.
+    fn enforceable(&self, scopes: ScopeSet) -> ScopeSet {
+        self.engine.rules.enforceable(scopes)
+    }
+
     fn is_https(&self) -> bool {
         self.engine.config.server.is_https()
     }

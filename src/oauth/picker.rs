@@ -33,13 +33,13 @@ use super::flow::{self, Flow};
 use super::form::Parameters;
 use super::page::{self, Candidate, Chooser, Problem};
 use super::visitor::Visitor;
+use crate::access::rules::{may_reach_all, own_patient};
 use crate::access::{Caller, LaunchContext};
 use crate::config::SharedPatients;
 use crate::fhir::search::Handling;
 use crate::interaction::Failure;
 use crate::interaction::search::{Place, search};
 use crate::store;
-use crate::store::client::Client;
 use crate::store::context::ContextRow;
 use crate::store::flow::Step;
 use crate::store::grant::Picked;
@@ -118,23 +118,17 @@ pub fn is_open_to(context: &ContextRow, user: &User, named: impl FnOnce() -> boo
 
 /// Whether this person may have that shared patient.
 pub fn may_have_shared(policy: SharedPatients, user: &User, patient: &str) -> bool {
-    is_patient(user, patient) || may_search_shared(policy, user)
-}
-
-fn is_patient(user: &User, patient: &str) -> bool {
-    user.fhir_user.as_deref().and_then(|own| own.strip_prefix("Patient/")) == Some(patient)
+    own_patient(user.fhir_user.as_deref()) == Some(patient) || may_search_shared(policy, user)
 }
 
 fn may_search_shared(policy: SharedPatients, user: &User) -> bool {
-    let is_practitioner = user.fhir_user.as_deref().is_some_and(|own| own.starts_with("Practitioner/"));
-    policy == SharedPatients::Practitioner && is_practitioner
+    may_reach_all(policy, user.fhir_user.as_deref())
 }
 
 /// The person as the patient, where the shared data knows them as one.
 pub async fn own_record(state: &OauthState, flow: &Flow) -> Result<Option<Choice>, Refusal> {
-    let own = flow.signed_in.user.fhir_user.as_deref().and_then(|own| own.strip_prefix("Patient/"));
-    let Some(patient) = own else { return Ok(None) };
-    let found = find(state, &shared(flow), "Patient", &[("_id".to_owned(), patient.to_owned())]).await?;
+    let Some(patient) = own_patient(flow.signed_in.user.fhir_user.as_deref()) else { return Ok(None) };
+    let found = find(state, &shared(state, flow), "Patient", &[("_id".to_owned(), patient.to_owned())]).await?;
     let is_there = found.is_some_and(|found| !found.resources.is_empty());
     Ok(is_there.then(|| Choice { context: None, patient: patient.to_owned(), encounter: None }))
 }
@@ -159,7 +153,7 @@ pub async fn patients(state: &OauthState, flow: &Flow, pick: &mut Pick) -> Resul
     for context in &contexts {
         let Some(patient) = &context.patient else { continue };
         let pairs: Vec<_> = std::iter::once(("_id".to_owned(), patient.clone())).chain(terms.iter().cloned()).collect();
-        let Some(found) = find(state, &within(flow, context), "Patient", &pairs).await? else {
+        let Some(found) = find(state, &within(state, flow, context), "Patient", &pairs).await? else {
             listing.is_misunderstood = true;
             return Ok(listing);
         };
@@ -183,7 +177,7 @@ pub async fn patients(state: &OauthState, flow: &Flow, pick: &mut Pick) -> Resul
     if let Some(next) = pick.next.take() {
         pairs = vec![("_page".to_owned(), next)];
     }
-    let Some(found) = find(state, &shared(flow), "Patient", &pairs).await? else {
+    let Some(found) = find(state, &shared(state, flow), "Patient", &pairs).await? else {
         listing.is_misunderstood = true;
         return Ok(listing);
     };
@@ -210,7 +204,7 @@ pub async fn visits(state: &OauthState, flow: &Flow, pick: &mut Pick) -> Result<
         pick.visit_settled = true;
         return Ok(Vec::new());
     }
-    let caller = context.as_ref().map_or_else(|| shared(flow), |context| within(flow, context));
+    let caller = context.as_ref().map_or_else(|| shared(state, flow), |context| within(state, flow, context));
     let size = state.engine.config.standalone.page_size.to_string();
     let pairs = [("patient", choice.patient.as_str()), ("_sort", "-date"), ("_count", &size)];
     let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -228,18 +222,20 @@ async fn launches(state: &OauthState, flow: &Flow) -> store::Result<Vec<ContextR
 }
 
 /// The person, looking into the shared data.
-fn shared(flow: &Flow) -> Caller {
-    looking(&flow.recipient.client, &flow.signed_in.user, None)
+fn shared(state: &OauthState, flow: &Flow) -> Caller {
+    looking(state, flow, None, None)
 }
 
 /// The person, looking into a launch.
-fn within(flow: &Flow, context: &ContextRow) -> Caller {
+fn within(state: &OauthState, flow: &Flow, context: &ContextRow) -> Caller {
     let launch = LaunchContext { id: context.id, tenant: context.tenant, poc_client: context.poc_client.clone() };
-    looking(&flow.recipient.client, &flow.signed_in.user, Some(launch))
+    looking(state, flow, Some(launch), context.patient.as_deref())
 }
 
-fn looking(client: &Client, user: &User, launch: Option<LaunchContext>) -> Caller {
-    Caller::looking_for_a_patient(client.client_id.clone(), user.id, launch)
+fn looking(state: &OauthState, flow: &Flow, launch: Option<LaunchContext>, in_context: Option<&str>) -> Caller {
+    let (client, user) = (&flow.recipient.client, &flow.signed_in.user);
+    let reach = state.engine.rules.shared_patients(user.fhir_user.as_deref(), in_context);
+    Caller::looking_for_a_patient(client.client_id.clone(), user.id, launch, reach)
 }
 
 /// What a search found.

@@ -37,6 +37,7 @@ use crate::outbound::Guard;
 use crate::smart::client::{RegistrationError, Source};
 use crate::smart::jwks;
 use crate::smart::registration::{Metadata, MetadataError, grant_types, origins_of, usual_scope};
+use crate::smart::scope::ScopeSet;
 use crate::store;
 use crate::store::audit::Entry;
 use crate::store::client::{AuthMethod, Client, Role};
@@ -142,6 +143,10 @@ fn read(state: &OauthState, headers: &HeaderMap, body: &[u8], leave: &InitialTok
     let members: Map<String, Value> = serde_json::from_slice(body).map_err(|_| Refused::Body)?;
     let metadata: Metadata = serde_json::from_value(members.into()).map_err(|_| Refused::Body)?;
     let (mut client, secret) = client(metadata, leave, &state.engine.config.registry.dynamic_scope)?;
+    client.scope = state.enforceable(ScopeSet::parse(&client.scope)).to_string();
+    if client.scope.is_empty() {
+        return Err(MetadataError::Scope.into());
+    }
     client.registration().check()?;
     // Of a stranger's document only what was looked at is kept.
     client.jwks = client.jwks.map(|set| jwks::usable(&set)).transpose().map_err(RegistrationError::from)?;

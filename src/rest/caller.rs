@@ -32,8 +32,9 @@ impl FromRequestParts<RestState> for Authenticated {
             }
         };
         let mut conn = state.engine.pool.acquire().await.map_err(Failure::from)?;
-        let caller = Caller::identify(&mut conn, claims.gid, &claims.scope, now).await.map_err(Failure::from)?;
-        let mut caller = caller.ok_or(RestError::BadToken("the token or its launch has ended"))?;
+        let caller = Caller::identify(&mut conn, claims.gid, &claims.scope, &state.engine.rules, now).await;
+        let mut caller =
+            caller.map_err(Failure::from)?.ok_or(RestError::BadToken("the token or its launch has ended"))?;
         caller.walls = state.walls;
         caller.request_id = request_id::of(&parts.headers);
         Ok(Self(caller))

@@ -14,7 +14,8 @@ const INSERT: &str = "insert into grant_row (id, client_id, user_id, context_id,
   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 // One round trip on every request: the grant, and all it hangs on.
 const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.tenant, c.tenant) as tenant, g.scope,
-    g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, g.context_id as context,
+    g.user_id, u.name as user_name, coalesce(x.fhir_user, u.fhir_user) as fhir_user, u.fhir_user as linked,
+    g.context_id as context,
     x.poc_client, x.patient, g.patient as picked_patient, g.encounter as picked_encounter
   from grant_row g
   join client c on c.client_id = g.client_id
@@ -90,6 +91,8 @@ pub struct LiveGrant {
     pub user_name: Option<String>,
     /// That user as a FHIR resource, `Type/id`: as named by the launch, else as linked with the account.
     pub fhir_user: Option<String>,
+    /// The resource that the user's account is linked with, whatever a launch says.
+    pub linked: Option<String>,
     /// The launch context it lives and dies with.
     pub launch: Option<Launch>,
     /// What the user picked, when the launch began at the app.
@@ -132,6 +135,7 @@ struct LiveRow {
     user_id: Option<Uuid>,
     user_name: Option<String>,
     fhir_user: Option<String>,
+    linked: Option<String>,
     context: Option<Uuid>,
     poc_client: Option<String>,
     patient: Option<String>,
@@ -252,6 +256,7 @@ pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> 
         user_id: row.user_id,
         user_name: row.user_name,
         fhir_user: row.fhir_user,
+        linked: row.linked,
         launch,
         picked: row.picked_patient.map(|patient| Picked { patient, encounter: row.picked_encounter }),
     }))

@@ -21,6 +21,7 @@ mod everything;
 mod examples;
 mod fhir_crud;
 mod fixtures;
+mod granular;
 mod histories;
 mod http;
 mod isolation;

@@ -6,7 +6,9 @@ use serde_json::Value;
 use sofa::fhir::definition::parameter::Kind;
 use sofa::fhir::json::Limits;
 use sofa::fhir::resource::Resource;
-use sofa::fhir::search::{Filter, Handling, Modifier, Parameter, Rows, Unstored, condition, patient_compartment};
+use sofa::fhir::search::{
+    Filter, Handling, Limit, Modifier, Parameter, Rows, Unstored, condition, patient_compartment,
+};
 use sofa::interaction::search::request;
 use sofa::store::resource::Visible;
 use sofa::store::search::{Reach, Window, page};
@@ -97,7 +99,7 @@ async fn what_is_decided_in_memory_is_what_the_store_finds() {
     let server = TestServer::start().await;
     let stored = stored(&server).await;
     assert!(stored.len() == KINDS.len() && stored.values().all(|all| all.len() > 1), "too few examples are stored");
-    let types = sofa::fhir::types::resource_types().map(|kind| (kind.to_owned(), None)).collect();
+    let types = sofa::fhir::types::resource_types().map(|kind| (kind.to_owned(), Limit::Everything)).collect();
     let reach = Reach { visible: Visible::default(), types, patients: patient_compartment() };
     let mut conn = store::read(&server.engine.pool, &Wall::Shared).await.unwrap();
     let (mut told_apart, mut wrong) = (0, Vec::new());

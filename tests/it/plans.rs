@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use sofa::fhir::definition::registry::Registry;
-use sofa::fhir::search::{Handling, Level, Parameters, Request, parse, patient_compartment};
+use sofa::fhir::search::{
+    Filter, Handling, Level, Limit, Parameters, Request, Share, Whose, condition, parse, patient_compartment,
+};
 use sofa::store::resource::Visible;
 use sofa::store::search::{Reach, plan};
 use sqlx::{Connection, PgConnection};
@@ -26,7 +28,10 @@ async fn every_kind_of_search_starts_from_an_index() {
         limits: Default::default(),
     };
     let context = sofa::id::new_uuid();
-    let everything = || sofa::fhir::types::resource_types().map(|kind| (kind.to_owned(), None));
+    let everything = || sofa::fhir::types::resource_types().map(|kind| (kind.to_owned(), Limit::Everything));
+    let conditions = |text: &str| condition(&request, "Observation", text).expect("conditions").filters;
+    let of_p =
+        |filters: &[Filter]| Limit::union([Share { whose: Whose::Patient("p".to_owned()), filters: filters.to_vec() }]);
     let callers = [
         ("service", Visible::default(), everything().collect::<BTreeMap<_, _>>()),
         ("launch", Visible::of(7, Some(context), None), everything().collect()),
@@ -34,8 +39,22 @@ async fn every_kind_of_search_starts_from_an_index() {
         (
             "patient",
             Visible::of(7, Some(context), None),
-            everything().map(|(kind, _)| (kind, Some("p".to_owned()))).collect(),
+            everything().map(|(kind, _)| (kind.clone(), of_p(&[]).for_type(&kind))).collect(),
         ),
+        ("granular", Visible::of(7, Some(context), None), {
+            let of_lab = of_p(&conditions("category=s|laboratory"));
+            let several = Limit::union([
+                Share { whose: Whose::OfShared(vec!["p".to_owned()]), filters: conditions("category=s|laboratory") },
+                Share { whose: Whose::Anybodys, filters: conditions("status=final&date=ge2020") },
+                Share { whose: Whose::Anybodys, filters: conditions("value-quantity=gt5|s|kg") },
+            ]);
+            let observations = [("Observation".to_owned(), of_lab)];
+            everything().chain(observations).chain([("DiagnosticReport".to_owned(), several)]).collect()
+        }),
+        ("user", Visible::of(7, Some(context), None), {
+            let reach = |kind: &str| Limit::union([Share::of(Whose::OfShared(vec!["p".to_owned()]))]).for_type(kind);
+            everything().map(|(kind, _)| (kind.clone(), reach(&kind))).collect()
+        }),
     ];
     let mut scans = Vec::new();
     for (caller, visible, types) in callers {
@@ -81,6 +100,9 @@ async fn every_kind_of_search_starts_from_an_index() {
             "ValueSet?url=http://a",
             "ValueSet?url:below=http://a",
             "ValueSet?url:above=http://a/b/c",
+            "DiagnosticReport?",
+            "DiagnosticReport?subject.name=a",
+            "Patient?_has:DiagnosticReport:patient:code=a",
             "RiskAssessment?probability=gt0.5",
         ] {
             let (kind, text) = query.split_once('?').unwrap();

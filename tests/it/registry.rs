@@ -1,8 +1,10 @@
 //! The registry of clients, as its operator keeps it: by commands and by the configuration file.
 
 use serde_json::{Value, json};
+use sofa::access::Rules;
 use sofa::clock::{Clock, SystemClock};
 use sofa::config::Config;
+use sofa::fhir::definition::registry::Registry;
 use sofa::oauth::configured;
 use sofa::store::client::{AuthMethod, Client, Role, Source};
 use sofa::{id, store};
@@ -278,7 +280,8 @@ async fn leave_to_register_is_given_listed_and_taken_back() {
 /// Brings the registry in line with `[[registry.clients]]` of this text.
 async fn apply(server: &Oauth, clients: &str) -> Result<usize, String> {
     let config = Config::from_toml(clients).map_err(|error| error.to_string())?;
-    let done = configured::apply(&server.db.pool, &config, server.clock.now()).await;
+    let rules = Rules::of(Registry::built_in(), config.server.fhir_base(), config.standalone.shared_patients);
+    let done = configured::apply(&server.db.pool, &config, &rules, server.clock.now()).await;
     done.map_err(|error| error.to_string())
 }
 

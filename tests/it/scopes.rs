@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 use sofa::fhir::types::resource_types;
 
-use crate::fixtures::{SetContext, observation};
+use crate::fixtures::{SetContext, observation, patient};
 use crate::set_context::stage;
+use crate::standalone::is_resource;
 use crate::support::answer::{Answer, issues_of};
 use crate::support::poc::Launch;
 use crate::support::server::TestServer;
@@ -133,4 +134,94 @@ async fn a_type_that_the_scopes_withhold_is_neither_brought_along_nor_looked_int
     assert_eq!(kinds(&found(&reads, "Patient?_revinclude=Observation:subject").await), ["Observation", "Patient"]);
     assert!(kinds(&found(&reads, "Patient?_has:Observation:patient:status=final").await).is_empty());
     reads.get("Observation").await.expect(403);
+}
+
+/// An account gives access to nobody: what belongs to a shared patient is reached by `user/` scopes only where that patient
+/// could be picked, or is in context.
+#[tokio::test]
+async fn user_scopes_reach_the_shared_patients_that_could_be_picked_and_no_others() {
+    for (policy, linked, reached) in [
+        ("none", "", [false, false]),
+        ("none", "Practitioner/p", [false, false]),
+        ("none", "Patient/", [true, false]),
+        ("practitioner", "Practitioner/p", [true, true]),
+        ("practitioner", "PractitionerRole/p", [false, false]),
+        ("practitioner", "", [false, false]),
+    ] {
+        let server = TestServer::configured(&format!("standalone.shared_patients = \"{policy}\"")).await;
+        let service = server.service("service").await;
+        let made =
+            async |kind: &str, body: &Value| format!("{kind}/{}", service.post(kind, body).await.expect(201).id());
+        let doctor = made("Practitioner", &json!({"resourceType": "Practitioner", "name": [{"family": "Roy"}]})).await;
+        let mut shared = Vec::new();
+        for family in ["First", "Second"] {
+            let patient = made("Patient", &patient(family)).await;
+            let seen = made("Observation", &observation(&patient, family)).await;
+            shared.push([patient, seen]);
+        }
+        let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+        server.user("user", 7).await;
+        let linked = if linked == "Patient/" { shared[0][0].as_str() } else { linked };
+        if !linked.is_empty() {
+            is_resource(&server, "user", linked).await;
+        }
+        let about_second = observation(&shared[1][0], "of the launch");
+        let input = SetContext::patient("Smith")
+            .entry("urn:uuid:o", &observation("urn:uuid:patient", "x"))
+            .entry("urn:uuid:s", &about_second)
+            .build();
+        let launch = poc.launch(&input).await;
+        let app = server.app("app").await.launch_with(&launch.id, "user", "launch user/*.rs").await.expect("a launch");
+        for held in &launch.created {
+            app.get(held).await.expect(200);
+        }
+        app.get(&doctor).await.expect(200);
+        let mut patients = 1;
+        for ([patient, seen], reached) in shared.iter().zip(reached) {
+            let status = if reached { 200 } else { 404 };
+            patients += u64::from(reached);
+            for path in [patient, seen] {
+                app.get(path).await.expect(status);
+                app.get(&format!("{path}/_history/1")).await.expect(status);
+                app.get(&format!("{path}/_history")).await.expect(status);
+            }
+            let everything = app.get(&format!("{patient}/$everything")).await;
+            assert_eq!(everything.status, status);
+            let found = async |query: &str| kinds(&app.get(query).await.expect(200).json()).len();
+            let (patient_id, own) = (patient.split_once('/').unwrap().1, usize::from(reached));
+            assert_eq!(found(&format!("Patient?_id={patient_id}")).await, own);
+            assert_eq!(found(&format!("Observation?_id={}", seen.split_once('/').unwrap().1)).await, own);
+        }
+        let count = app.get("Patient?_summary=count").await.expect(200).json();
+        assert_eq!(count["total"], patients, "{policy} {linked}");
+        let second = usize::from(reached[1]);
+        // What the launch holds leads to nobody who is out of reach.
+        let id = launch.created[2].split_once('/').unwrap().1;
+        let led = app.get(&format!("Observation?_id={id}&_include=Observation:subject")).await.expect(200).json();
+        assert_eq!(kinds(&led).len(), 1 + second, "{policy} {linked}: {led}");
+        let led = app.get("Observation?subject:Patient.name=Second").await.expect(200).json();
+        assert_eq!(kinds(&led).len(), 2 * second, "{policy} {linked}: {led}");
+    }
+}
+
+#[tokio::test]
+async fn a_shared_patient_in_context_is_within_reach() {
+    let server = TestServer::start().await;
+    let service = server.service("service").await;
+    let made = async |kind: &str, body: &Value| format!("{kind}/{}", service.post(kind, body).await.expect(201).id());
+    let (own, other) = (made("Patient", &patient("Own")).await, made("Patient", &patient("Other")).await);
+    let seen = made("Observation", &observation(&own, "x")).await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    server.user("user", 7).await;
+    let launch = poc.launch(&SetContext::default().reference("patient", &own).build()).await;
+    let app = server.app("app").await.launch_with(&launch.id, "user", "launch user/*.cruds").await.expect("a launch");
+    for (path, status) in [(&own, 200), (&seen, 200), (&other, 404)] {
+        app.get(path).await.expect(status);
+    }
+    // What is written in a launch is the launch's, whoever it is about.
+    let written = app.post("Observation", &observation(&other, "y")).await.expect(201).id();
+    app.get(&format!("Observation/{written}")).await.expect(200);
+    let mut changed = patient("Changed");
+    changed["id"] = json!(own.split_once('/').unwrap().1);
+    app.put(&own, &changed).await.expect(403);
 }

@@ -150,6 +150,8 @@ fn caller(client: &str) -> Caller {
         launch: None,
         patient: None,
         fhir_user: None,
+        shared_patients: Some(Vec::new()),
+        rules: None,
         request_id: None,
         walls: Walls::default(),
     }

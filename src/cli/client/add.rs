@@ -19,7 +19,8 @@ pub(super) const HELP: &str = "Examples:\n  \
   sofa client add clinic --role poc --tenant 7 --auth private_key_jwt --jwks-uri https://clinic.example/jwks.json\n  \
   sofa client add lab --role service --jwks-file lab.jwks.json\n\n\
   With --auth client_secret_basic the secret is generated and printed once: it is not stored.\n  \
-  An app may see the patient of its launch only, unless --scope says more (user/*.rs: all shared data its user may see).";
+  An app may see the patient of its launch only, unless --scope says more (user/*.rs: all of the launch,\n  \
+  and the shared patients that its user could pick). Conditions narrow a scope (patient/Observation.rs?category=laboratory).";
 
 #[derive(Args)]
 pub(in crate::cli) struct Add {

@@ -14,9 +14,11 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use super::database::{self, Opened};
+use crate::access::Rules;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::outbound::Guard;
+use crate::packages;
 use crate::store::audit::Entry;
 use crate::store::client::{Client, Role, Source};
 use crate::store::{self, Tx};
@@ -140,9 +142,15 @@ async fn find_ours(tx: &mut Tx, client_id: &str) -> Result<Client> {
     Ok(client)
 }
 
-/// Whether a client may be registered as it is, its addresses being ones this server may call.
+/// Whether a client may be registered as it is, its addresses being ones this server may call, and the conditions of its
+/// scopes ones this server can enforce.
 fn check(client: &Client, config: &Config) -> Result<()> {
     client.registration().check()?;
+    if client.scope.contains('?') {
+        let registry = packages::load(&config.validation)?;
+        let rules = Rules::of(registry, config.server.fhir_base(), config.standalone.shared_patients);
+        rules.check_all(&client.scope)?;
+    }
     let guard = Guard::new(&config.registry);
     for (name, url) in [("jwks-uri", &client.jwks_uri), ("backchannel-logout-uri", &client.backchannel_logout_uri)] {
         if let Some(url) = url {

@@ -8,6 +8,7 @@
 mod extract;
 mod fold;
 mod interval;
+mod limit;
 mod matching;
 mod parameter;
 mod parse;
@@ -17,6 +18,7 @@ mod row;
 pub use extract::{fold_token, patient_compartment};
 pub use fold::fold;
 pub use interval::interval;
+pub use limit::{Candidate, Limit, Share, Whose};
 pub use matching::Unstored;
 pub use parameter::{Component, Modifier, Parameter, Parameters};
 pub use parse::{Handling, Level, OF_THE_PROTOCOL, Request, SearchLimits, condition, parse};

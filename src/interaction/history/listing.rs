@@ -239,7 +239,7 @@ impl<'e> Walk<'e> {
             // What was current at some time is no matter of what comes next.
             until: self.waiting.filter(|_| asked.at.is_none()),
             only: self.only.clone(),
-            with_before: self.permits.values().any(Permit::is_limited),
+            with_before: self.permits.values().any(|permit| permit.is_limited(0)),
             ..Window::default()
         }
     }
@@ -257,7 +257,7 @@ impl<'e> Walk<'e> {
     /// The number of all versions: only that of one resource, all of whose versions are shown, is cheap.
     async fn count(&self, conn: &mut PgConnection, asked: &Asked) -> Result<Option<i64>, Failure> {
         match &self.source {
-            Source::Resource(row) if !self.permits.values().any(Permit::is_limited) => {
+            Source::Resource(row) if !self.permits.values().any(|permit| permit.is_limited(row.tenant)) => {
                 Ok(Some(store::count(conn, row, &self.window(asked)).await?))
             }
             Source::Resource(_) | Source::Types(_) => Ok(None),
@@ -266,11 +266,11 @@ impl<'e> Walk<'e> {
 
     fn shows(&self, version: &Version) -> Result<bool, Failure> {
         let Some(permit) = self.permits.get(&version.r#type) else { return Ok(false) };
-        if !permit.is_limited() {
+        if !permit.is_limited(version.tenant) {
             return Ok(true);
         }
         let Some(body) = version.body.as_ref().or(version.before.as_ref()) else { return Ok(false) };
-        Ok(permit.shows(&parsed(self.engine, body)?, &version.id, &self.engine.base))
+        Ok(permit.shows(version.tenant, &parsed(self.engine, body)?, &version.id, &self.engine.base))
     }
 
     /// Shows the owner of a Subscription its headers.

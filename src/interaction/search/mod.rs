@@ -33,7 +33,7 @@ use crate::{
     access::Caller,
     fhir::{
         outcome::{Issue, IssueType},
-        search::{Handling, Level, Query, Request, SearchLimits, Summary, Total, parse},
+        search::{Handling, Level, Limit, Query, Request, SearchLimits, Summary, Total, parse},
     },
     store::{
         resource::Current,
@@ -229,10 +229,10 @@ async fn run(engine: &Engine, caller: &Caller, leave: &Leave, query: &Query, fro
         let text = format!("the token does not allow to search {kind}: conditions on it find nothing");
         results.warnings.push(Issue::warning(IssueType::Suppressed, text));
     }
-    let is_limited = leave.reach.types.values().any(Option::is_some);
+    let is_limited = leave.reach.types.values().any(|limit| *limit != Limit::Everything);
     let found_nothing = results.matches.is_empty() && results.total.is_none_or(|total| total == 0);
     if found_nothing && is_limited {
-        let text = "only the compartment of the patient in context was searched: the token allows no more";
+        let text = "only what the token allows was searched: a patient, or conditions, limit it";
         results.warnings.push(Issue::warning(IssueType::Suppressed, text));
     }
     Ok(results)
@@ -346,11 +346,11 @@ async fn bring(
 /// The statements look for what may be shown only; this is looked at once more, for a mistake there would leak.
 fn shown(engine: &Engine, leave: &Leave, row: &Current) -> Result<bool, Failure> {
     let Some(permit) = leave.of(&row.r#type) else { return Ok(false) };
-    if !permit.is_limited() {
+    if !permit.is_limited(row.tenant) {
         return Ok(true);
     }
     let body = parsed(engine, row.body.as_deref().unwrap_or_default())?;
-    let shows = permit.shows(&body, &row.id, &engine.base);
+    let shows = permit.shows(row.tenant, &body, &row.id, &engine.base);
     if !shows {
         tracing::error!(kind = row.r#type, "a search found what may not be shown; it is left out");
     }

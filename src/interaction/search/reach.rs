@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     access::{Act, Caller, Permit, authorize},
     fhir::{
-        compartment,
         search::{Query, patient_compartment},
         types,
     },
@@ -87,10 +86,7 @@ impl Leave {
 
 /// All permits of one caller look at the same rows.
 fn reach(any: &Permit, permits: &BTreeMap<String, Permit>) -> Reach {
-    let limit = |(kind, permit): (&String, &Permit)| {
-        let patient = permit.patient().filter(|_| compartment::has_patients(kind)).map(ToOwned::to_owned);
-        (kind.clone(), patient)
-    };
+    let limit = |(kind, permit): (&String, &Permit)| (kind.clone(), permit.limit().for_type(kind));
     Reach {
         visible: any.visible().clone(),
         types: permits.iter().map(limit).collect(),

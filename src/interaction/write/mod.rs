@@ -162,7 +162,8 @@ pub async fn write(
         written.advice.extend(advice);
     }
     for one in &mut written {
-        one.is_shown = one.stored.as_ref().is_some_and(|stored| read::may_see(engine, caller, stored));
+        let tenant = one.tenant;
+        one.is_shown = one.stored.as_ref().is_some_and(|stored| read::may_see(engine, caller, tenant, stored));
     }
     Ok(written)
 }

@@ -17,7 +17,11 @@ use crate::{
         resource::Resource,
     },
     id,
-    interaction::{Engine, Failure, Stored, condition::Condition, read::parsed},
+    interaction::{
+        Engine, Failure, Stored,
+        condition::Condition,
+        read::{outside_the_limit, parsed},
+    },
     store::{
         Tx,
         resource::{self as store, Current},
@@ -251,8 +255,11 @@ async fn changeable(
         return Err(Failure::Gone);
     }
     let before = row.body.as_deref().map(|body| parsed(engine, body)).transpose()?;
-    if before.as_ref().is_some_and(|before| !permit.shows(before, id, &engine.base)) {
-        return Ok(None);
+    if let Some(before) = &before
+        && !permit.shows(row.tenant, before, id, &engine.base)
+    {
+        let is_known = permit.knows(row.tenant, before, id, &engine.base);
+        return if is_known { Err(outside_the_limit()) } else { Ok(None) };
     }
     check_change(engine, permit, &row, before.as_ref())?;
     Ok(Some((row, before)))
@@ -265,15 +272,10 @@ pub fn check_change(engine: &Engine, permit: &Permit, row: &Current, before: Opt
         return Err(Failure::Forbidden(Outcome::error(IssueType::Forbidden, text)));
     }
     // What is shown but is outside the patient's compartment (Practitioner, Organization) is not changed either.
-    if before.is_some_and(|before| !permit.may_write(before, &row.id, &engine.base)) {
-        return Err(outside_compartment());
+    if before.is_some_and(|before| !permit.may_write(row.tenant, before, &row.id, &engine.base)) {
+        return Err(outside_the_limit());
     }
     Ok(())
-}
-
-fn outside_compartment() -> Failure {
-    let text = "the token's scopes allow changes only in the compartment of the patient in context";
-    Failure::Forbidden(Outcome::error(IssueType::Forbidden, text))
 }
 
 fn nothing_stored() -> Failure {
@@ -394,8 +396,8 @@ fn finish(
         return Ok(Written::of(Fate::Deleted, None, tenant));
     }
     let after = content.ok_or(Failure::Internal)?;
-    if !plan.permit.may_write(&after, &change.id, &engine.base) {
-        return Err(outside_compartment());
+    if !plan.permit.may_write(tenant, &after, &change.id, &engine.base) {
+        return Err(outside_the_limit());
     }
     let body = after.stamped(&change.id, version, now);
     let stored =

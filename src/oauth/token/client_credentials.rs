@@ -10,10 +10,11 @@
 use std::time::Duration;
 
 use axum::http::HeaderMap;
-use serde_json::json;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::super::OauthState;
+use super::super::approval::withheld;
 use super::super::client_auth::authenticate;
 use super::super::error::{Code, Failure};
 use super::super::form::Form;
@@ -59,11 +60,16 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
         return Err(Refused::Client.into());
     }
     let asked = form.required("scope")?;
-    let scope = grantable(asked, &client)?;
+    let scope = state.enforceable(grantable(&state.enforceable(ScopeSet::parse(asked)), &client)?);
+    if scope.is_empty() {
+        return Err(Refused::Scope.into());
+    }
+    let withheld = withheld(asked, &client.scope, &scope, &scope, &state.engine.rules);
+    let scope = scope.to_string();
     let now = state.now();
     let lifetime = state.engine.config.oauth.service_token_ttl.min(LONGEST_LIFE);
     let grant = LiveGrant {
-        grant_id: insert_grant(state, &client, (asked, &scope), now + lifetime, request_id(headers)).await?,
+        grant_id: insert_grant(state, &client, (asked, &scope, &withheld), now + lifetime, request_id(headers)).await?,
         client_id: client.client_id,
         client_role: client.role,
         tenant: client.tenant,
@@ -71,6 +77,7 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
         user_id: None,
         user_name: None,
         fhir_user: None,
+        linked: None,
         launch: None,
         picked: None,
     };
@@ -80,7 +87,7 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
 async fn insert_grant(
     state: &OauthState,
     client: &Client,
-    (asked, scope): (&str, &str),
+    (asked, scope, withheld): (&str, &str, &Value),
     expires_at: time::OffsetDateTime,
     request_id: Option<&str>,
 ) -> Result<Uuid, Failure> {
@@ -99,7 +106,7 @@ async fn insert_grant(
         expires_at,
         picked: None,
         asked,
-        withheld: &json!({}),
+        withheld,
     };
     let entry = Entry {
         action: "token",
@@ -118,12 +125,12 @@ async fn insert_grant(
 }
 
 /// What of `asked` can be granted without a user. Sign-in, launch and refresh scopes make no sense here.
-fn grantable(asked: &str, client: &Client) -> Result<String, Refused> {
-    let granted = ScopeSet::parse(asked)
+fn grantable(asked: &ScopeSet, client: &Client) -> Result<ScopeSet, Refused> {
+    let granted = asked
         .within(&ScopeSet::parse(&client.scope))
         .only_levels(&[Level::System])
         .only_plain(|plain| client.role == Role::Poc && is_operation(plain));
-    if granted.is_empty() { Err(Refused::Scope) } else { Ok(granted.to_string()) }
+    if granted.is_empty() { Err(Refused::Scope) } else { Ok(granted) }
 }
 
 #[cfg(test)]
@@ -140,7 +147,7 @@ mod tests {
 
     #[test]
     fn only_system_scopes_are_granted_and_only_as_far_as_registered() {
-        let grant = |asked| grantable(asked, &client(Role::Service));
+        let grant = |asked| grantable(&ScopeSet::parse(asked), &client(Role::Service)).map(|scope| scope.to_string());
         assert_eq!(grant("system/Patient.cruds"), Ok("system/Patient.rs".into()));
         assert_eq!(grant("system/*.read user/*.rs openid offline_access"), Ok("system/*.read".into()));
         for bad in ["user/*.rs", "patient/*.rs", "system/Foo.rs", "system/*.c", "openid", "Context.write", "nonsense"] {
@@ -150,6 +157,7 @@ mod tests {
 
     #[test]
     fn only_a_point_of_care_system_gets_operation_scopes() {
-        assert_eq!(grantable("Context.write", &client(Role::Poc)), Ok("Context.write".into()));
+        let scope = grantable(&ScopeSet::parse("Context.write"), &client(Role::Poc));
+        assert_eq!(scope.map(|scope| scope.to_string()), Ok("Context.write".into()));
     }
 }

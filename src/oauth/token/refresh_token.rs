@@ -118,7 +118,7 @@ async fn renew(
     let details = grant::details(tx.conn(), refresh.grant_id).await?.ok_or(Refused::Ended)?;
     check_still_online(&mut tx, &details, now).await?;
     let grant = grant::live(tx.conn(), refresh.grant_id, now).await?.ok_or(Refused::Ended)?;
-    let scope = narrow(&grant.scope, asked)?;
+    let scope = narrow(&grant.scope, asked, |set| state.enforceable(set))?;
     let context = match grant.context() {
         Some(id) => store::context::find(tx.conn(), id).await?,
         None => None,
@@ -203,10 +203,15 @@ async fn check_still_online(tx: &mut Tx, details: &Details, now: OffsetDateTime)
 }
 
 /// What the new access token may do: everything granted, or the part of it that is asked for.
-fn narrow(granted: &str, asked: Option<&str>) -> Result<String, Refused> {
+fn narrow(
+    granted: &str,
+    asked: Option<&str>,
+    enforceable: impl FnOnce(ScopeSet) -> ScopeSet,
+) -> Result<String, Refused> {
     let Some(asked) = asked else { return Ok(granted.to_owned()) };
     let set = ScopeSet::parse_all(asked).ok_or(Refused::Scope)?;
-    let fits = !set.is_empty() && set.is_within(&ScopeSet::parse(granted));
+    let is_enforceable = enforceable(set.clone()).to_string() == set.to_string();
+    let fits = is_enforceable && !set.is_empty() && set.is_within(&ScopeSet::parse(granted));
     if fits { Ok(set.to_string()) } else { Err(Refused::Scope) }
 }
 
@@ -268,10 +273,28 @@ mod tests {
     #[test]
     fn a_refresh_keeps_or_narrows_the_scope_and_never_widens_it() {
         let granted = "launch patient/*.rs offline_access";
+        let narrow =
+            |granted, asked| narrow(granted, asked, |set| set.only_enforceable(|_, it| it.as_str() != "bogus=1"));
         assert_eq!(narrow(granted, None).unwrap(), granted);
         assert_eq!(narrow(granted, Some(granted)).unwrap(), granted);
         assert_eq!(narrow(granted, Some("patient/Observation.r")).unwrap(), "patient/Observation.r");
-        for bad in ["patient/*.cruds", "user/*.rs", "patient/*.rs openid", "patient/*.rs nonsense", "nonsense", " "] {
+        let lab = "patient/Observation.r?category=lab";
+        assert_eq!(narrow(granted, Some(lab)).unwrap(), lab);
+        assert_eq!(narrow(lab, Some("patient/Observation.r?category=lab&status=final")).unwrap().len(), lab.len() + 13);
+        for bad in
+            ["patient/Observation.r", "patient/Observation.r?status=final", "patient/Observation.rs?category=lab"]
+        {
+            assert_eq!(narrow(lab, Some(bad)), Err(Refused::Scope), "{bad}");
+        }
+        for bad in [
+            "patient/Observation.r?bogus=1",
+            "patient/*.cruds",
+            "user/*.rs",
+            "patient/*.rs openid",
+            "patient/*.rs nonsense",
+            "nonsense",
+            " ",
+        ] {
             assert_eq!(narrow(granted, Some(bad)), Err(Refused::Scope), "{bad}");
         }
     }

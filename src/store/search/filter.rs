@@ -69,7 +69,11 @@ impl Place<'_> {
 }
 
 /// Appends the joins that the filters need, each with its condition, and returns the filters that remain.
-pub fn push_joins<'f>(sql: &mut Statement, place: Place<'_>, filters: &'f [Filter]) -> Vec<&'f Filter> {
+pub fn push_joins<'f>(
+    sql: &mut Statement,
+    place: Place<'_>,
+    filters: impl IntoIterator<Item = &'f Filter>,
+) -> Vec<&'f Filter> {
     let mut rest = Vec::new();
     for filter in filters {
         match filter {

@@ -24,15 +24,15 @@ pub use include::{Included, Source, included, referring};
 pub use page::{Cursor, Found, Window, count, page, plan};
 
 use super::resource::Visible;
+use crate::fhir::search::Limit;
 
 /// What a caller may find.
 #[derive(Clone, Debug)]
 pub struct Reach {
     /// The rows that may be looked at at all.
     pub visible: Visible,
-    /// Every type that may be searched, also in chains; under `patient/` scopes with the patient whose compartment is the
-    /// limit, for types that belong to patients.
-    pub types: BTreeMap<String, Option<String>>,
+    /// Every type that may be searched, also in chains, with what may be found of it.
+    pub types: BTreeMap<String, Limit>,
     /// The number of the parameter under which the index holds the patients that a resource belongs to.
     pub patients: i32,
 }

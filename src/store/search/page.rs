@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use super::{
     Reach,
     filter::{Place, push_filters, push_joins},
-    statement::{Branch, Statement, push_types},
+    statement::{Branch, Statement, joined, push_types_but_joined},
 };
 use crate::{
     fhir::search::{Direction, Filter, Part, SortBy, SortKey},
@@ -198,7 +198,7 @@ fn push_body(
     order: &Order<'_>,
 ) {
     let place = Place { reach, r: "r", tenant: branch.tenant(), types };
-    let rest = push_joins(sql, place, filters);
+    let rest = push_joins(sql, place, filters.iter().chain(joined(reach, types)));
     for (index, key) in order.sort.iter().enumerate() {
         let absent = index == 0 && order.walk == Walk::Without;
         if let (SortBy::Part(part), false) = (key.by, absent) {
@@ -209,7 +209,7 @@ fn push_body(
     sql.push(" where ");
     branch.push(sql, "r");
     sql.push(" and ");
-    push_types(sql, reach, types, "r", branch.tenant());
+    push_types_but_joined(sql, reach, types, "r", branch.tenant());
     push_filters(sql, place, rest);
     if let (Walk::Without, Some(SortKey { by: SortBy::Part(part), .. })) = (order.walk, order.sort.first()) {
         sql.push(" and not exists (select 1 from ").push(table(*part)).push(" o where o.tenant = ");

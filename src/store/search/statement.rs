@@ -3,8 +3,14 @@
 use sqlx::{Encode, FromRow, PgConnection, Postgres, QueryBuilder, Type, postgres::PgRow};
 use uuid::Uuid;
 
-use super::Reach;
-use crate::store::Result;
+use super::{
+    Reach,
+    filter::{Place, push_either, push_filters},
+};
+use crate::{
+    fhir::search::{Filter, Limit, Share, Whose},
+    store::Result,
+};
 
 /// A statement in the making. Text is appended as it stands in this program; whatever comes from a request is bound.
 pub struct Statement {
@@ -154,16 +160,45 @@ pub fn push_tenants(sql: &mut Statement, reach: &Reach, f: &str) {
     sql.push(f).push(".tenant = any(").bind(tenants).push(")");
 }
 
-/// The condition that a row of `resource` is of one of these types, each within its patient where it has one. False
-/// without a type that the caller may search.
+/// The condition that a row of `resource` is of one of these types, each within its limit. False without a type that the
+/// caller may search.
 pub fn push_types(sql: &mut Statement, reach: &Reach, types: &[String], r: &str, tenant: Option<i64>) {
+    push_limited(sql, reach, types, (r, tenant), true);
+}
+
+/// The same, but for the conditions of [`joined`]: they stand among the joins.
+pub fn push_types_but_joined(sql: &mut Statement, reach: &Reach, types: &[String], r: &str, tenant: Option<i64>) {
+    push_limited(sql, reach, types, (r, tenant), joined(reach, types).is_empty());
+}
+
+/// Conditions that hold of all that may be found of these types, beside whose it is.
+pub fn joined<'r>(reach: &'r Reach, types: &[String]) -> &'r [Filter] {
+    match types {
+        [only] => match reach.types.get(only) {
+            Some(Limit::AnyOf(shares)) if shares.len() == 1 => &shares[0].filters,
+            _ => &[],
+        },
+        _ => &[],
+    }
+}
+
+fn push_limited(
+    sql: &mut Statement,
+    reach: &Reach,
+    types: &[String],
+    (r, tenant): (&str, Option<i64>),
+    with_filters: bool,
+) {
     let mut whole = Vec::new();
-    let mut limited: std::collections::BTreeMap<&str, Vec<String>> = std::collections::BTreeMap::new();
+    let mut limited: Vec<(&[Share], Vec<String>)> = Vec::new();
     for name in types {
         match reach.types.get(name) {
             None => {}
-            Some(None) => whole.push(name.clone()),
-            Some(Some(patient)) => limited.entry(patient).or_default().push(name.clone()),
+            Some(Limit::Everything) => whole.push(name.clone()),
+            Some(Limit::AnyOf(shares)) => match limited.iter_mut().find(|(own, _)| *own == shares.as_slice()) {
+                Some((_, names)) => names.push(name.clone()),
+                None => limited.push((shares, vec![name.clone()])),
+            },
         }
     }
     if whole.is_empty() && limited.is_empty() {
@@ -172,17 +207,52 @@ pub fn push_types(sql: &mut Statement, reach: &Reach, types: &[String], r: &str,
     }
     sql.push("(");
     push_type_names(sql, &whole, r);
-    for (index, (patient, names)) in limited.into_iter().enumerate() {
+    for (index, (shares, names)) in limited.into_iter().enumerate() {
         sql.push(if index == 0 && whole.is_empty() { "" } else { " or " });
         push_type_names(sql, &names, r);
-        sql.push(" and exists (select 1 from search_reference c where c.key = ").push(r).push(".key and c.tenant = ");
-        match tenant {
-            Some(tenant) => sql.bind(tenant),
-            None => sql.push(r).push(".tenant"),
-        };
-        sql.push(" and c.parameter = ").bind(reach.patients);
-        sql.push(" and c.target_type = 'Patient' and c.target_id = ").bind(patient.to_owned()).push(")");
+        sql.push(" and ");
+        let place = Place { reach, r, tenant, types: &names };
+        push_either(sql, shares, |sql, share| {
+            push_whose(sql, place, &share.whose);
+            if with_filters {
+                push_filters(sql, place, &share.filters);
+            }
+        });
     }
+    sql.push(")");
+}
+
+/// The condition on whose a resource is. Its type is one that belongs to patients: [`Limit::for_type`].
+fn push_whose(sql: &mut Statement, place: Place<'_>, whose: &Whose) {
+    match (whose, place.tenant) {
+        (Whose::Anybodys, _) => drop(sql.push("true")),
+        (Whose::Patient(patient), _) => push_belongs(sql, place, std::slice::from_ref(patient)),
+        (Whose::OfShared(patients), Some(0)) => push_belongs(sql, place, patients),
+        (Whose::OfShared(_), Some(_)) => drop(sql.push("true")),
+        (Whose::OfShared(patients), None) => {
+            sql.push("(").push(place.r).push(".tenant <> 0 or ");
+            push_belongs(sql, place, patients);
+            sql.push(")");
+        }
+    }
+}
+
+fn push_belongs(sql: &mut Statement, place: Place<'_>, patients: &[String]) {
+    if patients.is_empty() {
+        sql.push("false");
+        return;
+    }
+    sql.push("exists (select 1 from search_reference c where c.key = ").push(place.r).push(".key and c.tenant = ");
+    match place.tenant {
+        Some(tenant) => sql.bind(tenant),
+        None => sql.push(place.r).push(".tenant"),
+    };
+    sql.push(" and c.parameter = ").bind(place.reach.patients);
+    sql.push(" and c.target_type = 'Patient' and c.target_id = ");
+    match patients {
+        [patient] => sql.bind(patient.clone()),
+        patients => sql.push("any(").bind(patients.to_vec()).push(")"),
+    };
     sql.push(")");
 }
 

@@ -141,7 +141,11 @@ async fn one_size(asked: &Asked, size: u64, rows: &[Row]) -> Result<Vec<Measured
     let mut measured = Vec::with_capacity(rows.len());
     for row in rows {
         eprint!("\r\x1b[K{}", row.name);
-        let source = Source { service: &service, samples: &samples };
+        let limited = match row.scope {
+            Some(scope) => Some(Service::register_for(&stage, scope).await?),
+            None => None,
+        };
+        let source = Source { service: limited.as_ref().unwrap_or(&service), samples: &samples };
         let result = measure::measure(row, &source, Duration::from_secs_f64(asked.seconds)).await;
         eprint!("\r\x1b[K");
         if let Err(error) = &result {

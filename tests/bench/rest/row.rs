@@ -61,6 +61,8 @@ pub struct Row {
     pub finds: bool,
     /// Instead of the request itself, its answer's `next` link is measured.
     pub next_page: bool,
+    /// The scope of the token, where it is not the widest.
+    pub scope: Option<&'static str>,
     pub make: Make,
 }
 
@@ -70,7 +72,13 @@ impl Row {
         right: &'static [u16],
         make: impl Fn(&Samples, u64) -> Ask + Send + Sync + 'static,
     ) -> Self {
-        Self { name, right, finds: false, next_page: false, make: Box::new(make) }
+        Self { name, right, finds: false, next_page: false, scope: None, make: Box::new(make) }
+    }
+
+    /// The same with a token of this scope.
+    #[must_use]
+    pub fn under(self, scope: &'static str) -> Self {
+        Self { scope: Some(scope), ..self }
     }
 
     /// A search whose path is made from samples and a number.

@@ -9,7 +9,7 @@ const LOINC: &str = "http%3A%2F%2Floinc.org";
 const UCUM: &str = "http%3A%2F%2Funitsofmeasure.org";
 
 pub fn rows() -> Vec<Row> {
-    [tokens(), texts(), values(), references(), of_all(), refined()].into_iter().flatten().collect()
+    [tokens(), texts(), values(), references(), of_all(), refined(), granular()].into_iter().flatten().collect()
 }
 
 fn patient(samples: &Samples, number: u64) -> &str {
@@ -185,5 +185,22 @@ fn refined() -> Vec<Row> {
             let patient = patient(samples, number);
             format!("Encounter?patient={patient}&status=finished&_sort=-date&_count=20&_include=Encounter:location")
         }),
+    ]
+}
+
+/// Under a granular scope: beside the same searches above, its conditions should cost little.
+fn granular() -> Vec<Row> {
+    const LABORATORY: &str = "system/Observation.rs?category=laboratory system/Patient.rs";
+    vec![
+        Row::search("granular: nothing asked", |_, _| "Observation?_count=10".to_owned()).under(LABORATORY),
+        Row::search("granular: code", |_, _| "Observation?code=4548-4&_count=10".to_owned()).under(LABORATORY),
+        Row::search("granular: of a patient", |samples, number| {
+            format!("Observation?patient={}&_count=10", patient(samples, number))
+        })
+        .under(LABORATORY),
+        Row::search("granular: _revinclude", |samples, number| {
+            format!("Patient?_id={}&_revinclude=Observation:patient", patient(samples, number))
+        })
+        .under(LABORATORY),
     ]
 }

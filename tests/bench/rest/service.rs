@@ -25,6 +25,7 @@ pub struct Service {
     url: String,
     client_id: String,
     key: Key,
+    scope: &'static str,
     token: Arc<RwLock<(String, Instant)>>,
 }
 
@@ -39,12 +40,17 @@ pub struct Answer {
 impl Service {
     /// Registers it in the database, as the operator would.
     pub async fn register(stage: &Stage) -> Result<Self> {
+        Self::register_for(stage, SCOPE).await
+    }
+
+    /// One that may do no more than this scope says.
+    pub async fn register_for(stage: &Stage, scope: &'static str) -> Result<Self> {
         let key = Key::es384("bench");
         let client_id = format!("bench-{}", sofa::id::new_uuid());
         let registered = Registered {
             name: "The benchmark".to_owned(),
             jwks: Some(key.jwks.clone()),
-            scope: SCOPE.to_owned(),
+            scope: scope.to_owned(),
             ..Registered::new(client_id.clone(), Role::Service)
         };
         let mut tx = store::begin(&stage.owner).await?;
@@ -55,6 +61,7 @@ impl Service {
             url: stage.url.clone(),
             client_id,
             key,
+            scope,
             token: Arc::new(RwLock::new((String::new(), Instant::now()))),
         };
         this.renew().await?;
@@ -77,7 +84,7 @@ impl Service {
         let assertion = self.key.assertion(&self.client_id, &endpoint, SystemClock.now());
         let form = [
             ("grant_type", "client_credentials"),
-            ("scope", SCOPE),
+            ("scope", self.scope),
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
             ("client_assertion", assertion.as_str()),
         ];

@@ -104,8 +104,54 @@ fn condition(mark: &str) -> Value {
     })
 }
 
+/// A resource with the tag by which granular scopes know what they let through.
+fn open(mut resource: Value) -> Value {
+    let tags = &mut resource["meta"]["tag"];
+    let mut all = tags.as_array().cloned().unwrap_or_default();
+    all.push(json!({"system": "urn:tag", "code": "open"}));
+    *tags = Value::Array(all);
+    resource
+}
+
+/// The types of these data.
+const KINDS: [&str; 14] = [
+    "Patient",
+    "Encounter",
+    "Observation",
+    "Condition",
+    "RelatedPerson",
+    "Location",
+    "MedicationRequest",
+    "DiagnosticReport",
+    "List",
+    "Provenance",
+    "Organization",
+    "Practitioner",
+    "PractitionerRole",
+    "Basic",
+];
+
+/// Scopes that let through what is tagged.
+pub fn granular_scopes() -> String {
+    KINDS.map(|kind| format!("patient/{kind}.cruds?_tag=urn:tag|open")).join(" ")
+}
+
+/// What the launch of `Mine` holds about its patient beside what is tagged: the like of it, without the tag.
+pub fn apart() -> Vec<(&'static str, Value)> {
+    let all = untagged(Side::Apart).into_iter().filter(|(name, _)| *name != "patient");
+    let about_mine = |resource: Value| {
+        let text = resource.to_string().replace("«patient»", "urn:uuid:mine.patient");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    all.map(|(name, resource)| (name, about_mine(resource))).collect()
+}
+
 /// What the patient of `Mine` and the one beside have: all of it in that patient's compartment.
 pub fn chart(side: Side) -> Vec<(&'static str, Value)> {
+    untagged_chart(side).into_iter().map(|(name, resource)| (name, open(resource))).collect()
+}
+
+fn untagged_chart(side: Side) -> Vec<(&'static str, Value)> {
     let mark = &side.marker();
     vec![
         ("patient", patient(mark)),
@@ -117,9 +163,13 @@ pub fn chart(side: Side) -> Vec<(&'static str, Value)> {
 
 /// What a launch holds.
 pub fn launch(side: Side) -> Vec<(&'static str, Value)> {
+    untagged(side).into_iter().map(|(name, resource)| (name, open(resource))).collect()
+}
+
+fn untagged(side: Side) -> Vec<(&'static str, Value)> {
     let mark = &side.marker();
     let component = |code: &str, value: f64| json!({"code": concept("http://loinc.org", code, mark), "valueQuantity": quantity(value, "mm[Hg]")});
-    let mut all = chart(side);
+    let mut all = untagged_chart(side);
     let mut related = person("RelatedPerson", mark);
     related["patient"] = reference("patient");
     all.extend([
@@ -153,13 +203,25 @@ pub fn launch(side: Side) -> Vec<(&'static str, Value)> {
     all
 }
 
-/// What the jurisdiction has: among others a patient who looks like everybody else's.
-pub fn shared() -> Vec<(&'static str, Value)> {
-    let mark = &Side::Shared.marker();
+/// What the jurisdiction has about a patient, who looks like everybody else's.
+pub fn registered(side: Side) -> Vec<(&'static str, Value)> {
+    let mark = &side.marker();
     let mut registered = patient(mark);
-    registered["identifier"] = json!([{"system": "urn:mrn", "value": "A1"}, {"system": "urn:card", "value": "C1"}]);
+    registered["identifier"] = json!([
+        {"system": "urn:mrn", "value": "A1"}, {"system": "urn:card", "value": "C1"}, {"system": "urn:secret", "value": mark},
+    ]);
     let mut weight = observation(mark, "29463-7", &json!({"valueQuantity": quantity(72.5, "kg")}));
     weight["encounter"] = json!({"display": "elsewhere"});
+    vec![("patient", open(registered)), ("weight", open(weight))]
+}
+
+/// What the jurisdiction has that is no patient's.
+pub fn shared() -> Vec<(&'static str, Value)> {
+    let all = untagged_shared().into_iter();
+    all.map(|(name, resource)| (name, open(resource))).collect()
+}
+
+fn untagged_shared() -> Vec<(&'static str, Value)> {
     vec![
         (
             "clinic",
@@ -183,8 +245,6 @@ pub fn shared() -> Vec<(&'static str, Value)> {
             "site",
             json!({"resourceType": "Location", "name": "Room 2", "managingOrganization": reference("shared.ward")}),
         ),
-        ("patient", registered),
-        ("weight", weight),
     ]
 }
 
@@ -194,22 +254,22 @@ pub fn crossing(side: Side, subject: &str, encounter: &str, member: &str) -> Val
     crossing["subject"] = reference(subject);
     crossing["encounter"] = reference(encounter);
     crossing["hasMember"] = json!([reference(member)]);
-    crossing
+    open(crossing)
 }
 
 /// A list of others' resources.
 pub fn crossing_list(side: Side, items: &[String]) -> Value {
     let items: Vec<Value> = items.iter().map(|item| json!({"item": reference(item)})).collect();
-    json!({
+    open(json!({
         "resourceType": "List", "identifier": identifiers(&side.marker()), "status": "current", "mode": "working",
         "title": side.marker(),
         "code": concept("http://loinc.org", "11450-4", &side.marker()), "entry": items,
-    })
+    }))
 }
 
 /// A Patient of this side who is said to be another's.
 pub fn crossing_link(side: Side, to: &str) -> Value {
     let mut linked = patient(&side.marker());
     linked["link"] = json!([{"other": reference(to), "type": "seealso"}]);
-    linked
+    open(linked)
 }

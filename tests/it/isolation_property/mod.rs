@@ -1,7 +1,8 @@
 //! Isolation as a property: whatever is asked, the answer is the one that would be given if the hidden data did not exist.
 //!
 //! There is a world in which several launches hold data that look alike: two of one PoC, one of another PoC of the same
-//! organisation, one of another organisation, besides the jurisdiction's. For each of those who ask there is a twin of it
+//! organisation, one of another organisation, besides the jurisdiction's; in one of them, data about its patient that granular
+//! scopes do not let through. For each of those who ask there is a twin of it
 //! without what they may not see. A seeded stream of requests of every kind is put to both. Then
 //!
 //! - no marker and no id of the hidden data stands in an answer that the twin does not give too, knowing them from the
@@ -104,12 +105,14 @@ impl Worlds {
     async fn build(options: impl Fn() -> Options<'static>) -> Self {
         let full = World::build(&Side::ALL, options(), None).await;
         let twin = |who: Who| World::build(who.sees(), options(), Some(&full));
-        let (patient, user, poc, service) =
-            tokio::join!(twin(Who::PatientApp), twin(Who::UserApp), twin(Who::Poc), twin(Who::Service));
+        let (granular, patient, user) = tokio::join!(twin(Who::GranularApp), twin(Who::PatientApp), twin(Who::UserApp));
+        let (poc, standalone, service) = tokio::join!(twin(Who::Poc), twin(Who::Standalone), twin(Who::Service));
         let twins: Vec<(&'static [Who], World)> = vec![
-            (&[Who::PatientApp], patient),
-            (&[Who::PatientApp, Who::UserApp], user),
-            (&[Who::PatientApp, Who::UserApp, Who::Poc], poc),
+            (&[Who::GranularApp], granular),
+            (&[Who::GranularApp, Who::PatientApp], patient),
+            (&[Who::GranularApp, Who::PatientApp, Who::UserApp], user),
+            (&[Who::GranularApp, Who::PatientApp, Who::UserApp, Who::Poc], poc),
+            (&[Who::Standalone], standalone),
             (&[Who::Service, Who::Nobody], service),
         ];
         Self { full, twins, tally: Tally::default() }

@@ -9,6 +9,7 @@ use super::cast::{Side, Who};
 use super::data;
 use super::request::Request;
 use crate::fixtures::SetContext;
+use crate::standalone::{REGISTERED, Way, is_resource};
 use crate::support::app::WIDEST;
 use crate::support::poc::PointOfCare;
 use crate::support::receiver::Receiver;
@@ -58,6 +59,18 @@ impl World {
         for (name, resource) in data::shared() {
             world.create(&service, &format!("shared.{name}"), &resource, full).await;
         }
+        for side in [Side::Registered, Side::Neighbour] {
+            if world.has(side) {
+                for (name, resource) in data::registered(side) {
+                    let text = resource.to_string().replace("«patient»", &format!("«{}.patient»", side.name()));
+                    let resource = serde_json::from_str(&text).expect("JSON");
+                    world.create(&service, &format!("{}.{name}", side.name()), &resource, full).await;
+                }
+            }
+        }
+        if world.has(Side::Registered) {
+            world.standalone().await;
+        }
         world.sessions.insert(Who::Nobody, world.server.stranger());
         world.sessions.insert(Who::Service, service);
         if world.has(Side::Mine) {
@@ -88,7 +101,7 @@ impl World {
         if self.has(Side::Next) {
             let app = self.launch(&poc, Side::Next, full).await;
             // `Mine` is not there yet; the shared data are.
-            self.cross(&app, Side::Next, "shared", full).await;
+            self.cross(&app, Side::Next, "registered", full).await;
         }
         let app = self.launch(&poc, Side::Mine, full).await;
         self.sessions.insert(Who::UserApp, app);
@@ -97,11 +110,26 @@ impl World {
         let narrow = narrow.launch_with(&launch, "user-mine", "launch patient/*.cruds").await;
         let narrow = narrow.unwrap_or_else(|refused| panic!("{refused:?}"));
         self.sessions.insert(Who::PatientApp, narrow.session);
+        let granular = self.server.app("granular-app").await;
+        let scope = format!("launch {}", data::granular_scopes());
+        let granular = granular.launch_with(&launch, "user-mine", &scope).await;
+        let granular = granular.unwrap_or_else(|refused| panic!("{refused:?}"));
+        assert_eq!(granular.tokens["scope"], scope);
+        self.sessions.insert(Who::GranularApp, granular.session);
         let own = json!({"resourceType": "Basic", "code": {"text": Side::Office.marker()}});
         if self.has(Side::Office) {
             self.create(&poc.session, "office.note", &own, full).await;
         }
         self.sessions.insert(Who::Poc, poc.session);
+    }
+
+    /// An app that somebody has launched by itself who is the patient of `Registered`.
+    async fn standalone(&mut self) {
+        self.server.user("registered", 0).await;
+        is_resource(&self.server, "registered", &self.names["registered.patient"]).await;
+        let app = self.server.app_with_scope("standalone-app", REGISTERED).await;
+        let way = Way::begin(&self.server, &app, "registered", "launch/patient patient/*.cruds").await;
+        self.sessions.insert(Who::Standalone, way.tokens().await.session);
     }
 
     async fn subscribed(&mut self, side: Side, tenant: i64) -> PointOfCare {
@@ -123,6 +151,9 @@ impl World {
             let chart = data::chart(Side::Relative);
             entries.extend(chart.into_iter().map(|(name, resource)| (Side::Relative, name, resource)));
         }
+        if side == Side::Mine && self.has(Side::Apart) {
+            entries.extend(data::apart().into_iter().map(|(name, resource)| (Side::Apart, name, resource)));
+        }
         let mut input = SetContext::default().reference("patient", &format!("urn:uuid:{}.patient", side.name()));
         input = input.reference("encounter", &format!("urn:uuid:{}.visit", side.name()));
         for (owner, name, resource) in &entries {
@@ -141,6 +172,9 @@ impl World {
         let app = self.server.app(&format!("app-{}", side.marker())).await;
         let app = app.launch_with(&launch.id, &user, WIDEST).await.unwrap_or_else(|refused| panic!("{refused:?}"));
         self.age(&app.session, side).await;
+        if side == Side::Mine && self.has(Side::Apart) {
+            self.age(&app.session, Side::Apart).await;
+        }
         app.session
     }
 
@@ -168,8 +202,8 @@ impl World {
         let about = data::crossing(side, &name("patient"), &name("visit"), &name("weight"));
         let linked = data::crossing_link(side, &name("patient"));
         let list = data::crossing_list(side, &[name("patient"), name("weight")]);
-        let about = if to == "shared" {
-            data::crossing(side, "shared.patient", &format!("{}.visit", side.name()), "shared.weight")
+        let about = if to == "registered" {
+            data::crossing(side, "registered.patient", &format!("{}.visit", side.name()), "registered.weight")
         } else {
             about
         };
@@ -185,8 +219,7 @@ impl World {
 
     async fn create(&mut self, by: &Session, name: &str, resource: &Value, full: Option<&Self>) {
         let kind = resource["resourceType"].as_str().unwrap_or_default().to_owned();
-        let mut text = self.resolve_local(&resource.to_string(), Side::Shared, full);
-        text = text.replace("urn:uuid:shared.patient", self.names.get("shared.patient").map_or("", String::as_str));
+        let text = self.resolve_local(&resource.to_string(), Side::Shared, full);
         let id = by.post(&kind, &text).await.expect(201).id();
         self.names.insert(name.to_owned(), format!("{kind}/{id}"));
     }

@@ -82,7 +82,11 @@ async fn probe(server: &Oauth, capability: &str) {
         "permission-patient" => assert_eq!(granted("launch patient/*.rs").await, "launch patient/*.rs"),
         "permission-user" => assert_eq!(granted("launch user/*.rs").await, "launch user/*.rs"),
         "permission-v1" => assert_eq!(granted("launch patient/*.read").await, "launch patient/*.read"),
-        "permission-v2" => assert_eq!(granted("launch patient/Observation.cu").await, "launch patient/Observation.cu"),
+        "permission-v2" => {
+            for scope in ["launch patient/Observation.cu", "launch patient/Observation.rs?category=s|laboratory"] {
+                assert_eq!(granted(scope).await, scope);
+            }
+        }
         // A launch that begins at the app has a file of tests of its own.
         other => assert!(other.contains("-standalone"), "no probe for {other}"),
     }

@@ -3,13 +3,25 @@
 //! ```text
 //! resource scope = ("patient" | "user" | "system") "/" (ResourceType | "*") "." permissions
 //! permissions    = v2: one or more letters of "cruds", in that order, each once | v1: "read" | "write" | "*"
+//! granular scope = resource scope with a type and v2 permissions "?" name "=" value *( "&" name "=" value )
 //! ```
 //!
-//! Whatever is not understood is not granted, never widened: out-of-order letters (`.sr`), unknown resource types, and
-//! granular scopes (`?category=…`), which this server cannot enforce yet, fall out of a set when it is parsed.
+//! Whatever is not understood is not granted, never widened: out-of-order letters (`.sr`), unknown resource types and
+//! malformed conditions fall out of a set when it is parsed. Conditions that are well formed stay in it: whoever grants a
+//! set asks first whether they can be enforced ([`ScopeSet::only_enforceable`]).
+//!
+//! Several scopes unite: of a granular and a plain scope of one type the plain one counts. What is asked for and what is
+//! registered must both hold: of a granular and a plain one that is the granular one, of two granular ones the conditions
+//! of both.
+
+mod granular;
+mod letters;
 
 use std::fmt;
 
+pub use self::granular::{Conditions, Malformed};
+pub use self::letters::Letter;
+use self::letters::Letters;
 use crate::fhir::types::is_resource;
 
 /// HALO's operation scope for `$set-context`: SMART wants a server's own scopes to be full URIs.
@@ -46,88 +58,6 @@ impl Level {
     }
 }
 
-/// One of the five permissions of SMART v2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Letter {
-    /// `c`: type-level create.
-    Create,
-    /// `r`: read, vread, instance history.
-    Read,
-    /// `u`: update and patch.
-    Update,
-    /// `d`: delete.
-    Delete,
-    /// `s`: search, type history and system history.
-    Search,
-}
-
-impl Letter {
-    const ALL: [Self; 5] = [Self::Create, Self::Read, Self::Update, Self::Delete, Self::Search];
-
-    pub const fn as_char(self) -> char {
-        match self {
-            Self::Create => 'c',
-            Self::Read => 'r',
-            Self::Update => 'u',
-            Self::Delete => 'd',
-            Self::Search => 's',
-        }
-    }
-
-    const fn bit(self) -> u8 {
-        1 << self as u8
-    }
-}
-
-/// A set of letters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Letters(u8);
-
-impl Letters {
-    /// The letters of a permission suffix, and whether it is a v1 word.
-    fn parse(suffix: &str) -> Option<(Self, bool)> {
-        match suffix {
-            "read" => return Some((Self::of(&[Letter::Read, Letter::Search]), true)),
-            "write" => return Some((Self::of(&[Letter::Create, Letter::Update, Letter::Delete]), true)),
-            "*" => return Some((Self::of(&Letter::ALL), true)),
-            "" => return None,
-            _ => {}
-        }
-        let mut known = Letter::ALL.into_iter();
-        let mut letters = Self(0);
-        for char in suffix.chars() {
-            // `find` goes on from the last letter found, so a letter out of order or repeated is not found.
-            letters.0 |= known.find(|letter| letter.as_char() == char)?.bit();
-        }
-        Some((letters, false))
-    }
-
-    fn of(letters: &[Letter]) -> Self {
-        Self(letters.iter().fold(0, |bits, letter| bits | letter.bit()))
-    }
-
-    const fn has(self, letter: Letter) -> bool {
-        self.0 & letter.bit() != 0
-    }
-
-    const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl fmt::Display for Letters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Letter::ALL
-            .into_iter()
-            .filter(|letter| self.has(*letter))
-            .try_for_each(|letter| write!(f, "{}", letter.as_char()))
-    }
-}
-
 /// `patient/Observation.rs` and the like.
 #[derive(Clone, Debug)]
 struct ResourceScope {
@@ -135,28 +65,42 @@ struct ResourceScope {
     /// `None` for `*`.
     resource_type: Option<String>,
     letters: Letters,
+    /// Of a granular scope: only what fulfils these.
+    conditions: Option<Conditions>,
     /// As it was asked for: a v1 scope is told back as v1.
     text: String,
 }
 
 impl ResourceScope {
-    fn new(level: Level, resource_type: Option<String>, letters: Letters) -> Self {
-        let text = format!("{}/{}.{letters}", level.as_str(), resource_type.as_deref().unwrap_or("*"));
-        Self { level, resource_type, letters, text }
+    fn new(level: Level, resource_type: Option<String>, letters: Letters, conditions: Option<Conditions>) -> Self {
+        let mut text = format!("{}/{}.{letters}", level.as_str(), resource_type.as_deref().unwrap_or("*"));
+        if let Some(conditions) = &conditions {
+            text.push('?');
+            text.push_str(conditions.as_str());
+        }
+        Self { level, resource_type, letters, conditions, text }
     }
 
-    fn parse(text: &str) -> Option<Self> {
+    /// `None`: it is no resource scope at all.
+    fn parse(text: &str) -> Option<Result<Self, Malformed>> {
         let (level, rest) = text.split_once('/')?;
         let level = Level::ALL.into_iter().find(|known| known.as_str() == level)?;
-        let (resource_type, suffix) = rest.split_once('.')?;
+        let (plain, behind) = rest.split_once('?').map_or((rest, None), |(plain, behind)| (plain, Some(behind)));
+        let (resource_type, suffix) = plain.split_once('.')?;
         let resource_type = match resource_type {
             "*" => None,
             known if is_resource(known) => Some(known.to_owned()),
             _ => return None,
         };
-        // A granular scope fails here: its suffix holds a '?'.
-        let (letters, _) = Letters::parse(suffix)?;
-        Some(Self { level, resource_type, letters, text: text.to_owned() })
+        let (letters, is_first_version) = Letters::parse(suffix)?;
+        let conditions = match behind.map(Conditions::parse) {
+            None => None,
+            Some(_) if resource_type.is_none() => return Some(Err(Malformed::AllTypes)),
+            Some(_) if is_first_version => return Some(Err(Malformed::FirstVersion)),
+            Some(Err(malformed)) => return Some(Err(malformed)),
+            Some(Ok(conditions)) => Some(conditions),
+        };
+        Some(Ok(Self { level, resource_type, letters, conditions, text: text.to_owned() }))
     }
 
     fn covers_type(&self, resource_type: &str) -> bool {
@@ -171,12 +115,27 @@ impl ResourceScope {
             (None, None) => None,
         };
         let letters = self.letters.and(other.letters);
-        (self.level == other.level && !letters.is_empty()).then(|| Self::new(self.level, resource_type, letters))
+        if self.level != other.level || letters.is_empty() {
+            return None;
+        }
+        let conditions = match (&self.conditions, &other.conditions) {
+            (Some(own), Some(others)) => Some(own.and(others)),
+            (only, None) | (None, only) => only.clone(),
+        };
+        Some(Self::new(self.level, resource_type, letters, conditions))
     }
 
     /// Whether everything `self` allows, `other` allows too.
     fn is_within(&self, other: &Self) -> bool {
-        self.and(other).is_some_and(|both| both.resource_type == self.resource_type && both.letters == self.letters)
+        let fulfils = match (&self.conditions, &other.conditions) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(others)) => own.imply(others),
+        };
+        fulfils
+            && self
+                .and(other)
+                .is_some_and(|both| both.resource_type == self.resource_type && both.letters == self.letters)
     }
 }
 
@@ -190,7 +149,11 @@ enum Scope {
 impl Scope {
     fn parse(text: &str) -> Option<Self> {
         let is_plain = WORDS.contains(&text) || OPERATIONS.contains(&text) || is_launch_hint(text);
-        if is_plain { Some(Self::Plain(text.to_owned())) } else { ResourceScope::parse(text).map(Self::Resource) }
+        match ResourceScope::parse(text) {
+            _ if is_plain => Some(Self::Plain(text.to_owned())),
+            Some(Ok(scope)) => Some(Self::Resource(scope)),
+            Some(Err(_)) | None => None,
+        }
     }
 
     fn text(&self) -> &str {
@@ -207,12 +170,26 @@ fn is_launch_hint(text: &str) -> bool {
         .is_some_and(|kind| !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_lowercase()))
 }
 
+/// What is wrong with the conditions of a scope that would be one without them.
+pub fn malformed(text: &str) -> Option<Malformed> {
+    ResourceScope::parse(text)?.err()
+}
+
+/// The type and the conditions of a granular scope.
+pub fn conditions(text: &str) -> Option<(String, Conditions)> {
+    let scope = ResourceScope::parse(text)?.ok()?;
+    scope.resource_type.zip(scope.conditions)
+}
+
+/// Scopes in one set at most, where registered and asked conditions are joined: each with each.
+const MOST_SCOPES: usize = 1000;
+
 /// A set of scopes that this server understands, in the order and spelling in which they were asked for.
 #[derive(Clone, Debug, Default)]
 pub struct ScopeSet(Vec<Scope>);
 
 impl ScopeSet {
-    /// Reads a space-separated list; what is unknown, malformed, granular or repeated is left out.
+    /// Reads a space-separated list; what is unknown, malformed or repeated is left out.
     pub fn parse(text: &str) -> Self {
         let mut set = Self::default();
         text.split_ascii_whitespace().filter_map(Scope::parse).for_each(|scope| set.add(scope));
@@ -239,10 +216,35 @@ impl ScopeSet {
         self.0.is_empty()
     }
 
-    /// Whether some scope of `level` gives `letter` on `resource_type` (union of all scopes).
-    pub fn allows(&self, level: Level, resource_type: &str, letter: Letter) -> bool {
+    /// The scopes of `level` that give `letter` on `resource_type`, each by its conditions: `None` gives the whole type.
+    /// What they give together is the union.
+    pub fn granting<'s>(
+        &'s self,
+        level: Level,
+        resource_type: &'s str,
+        letter: Letter,
+    ) -> impl Iterator<Item = Option<&'s Conditions>> {
         self.resources()
-            .any(|scope| scope.level == level && scope.letters.has(letter) && scope.covers_type(resource_type))
+            .filter(move |scope| scope.level == level && scope.letters.has(letter) && scope.covers_type(resource_type))
+            .map(|scope| scope.conditions.as_ref())
+    }
+
+    /// Whether some scope of `level` gives `letter` on all of `resource_type`.
+    pub fn allows(&self, level: Level, resource_type: &str, letter: Letter) -> bool {
+        self.granting(level, resource_type, letter).any(|conditions| conditions.is_none())
+    }
+
+    /// The set without the granular scopes that `can_enforce` refuses, by their type and conditions.
+    #[must_use]
+    pub fn only_enforceable(mut self, can_enforce: impl Fn(&str, &Conditions) -> bool) -> Self {
+        self.0.retain(|scope| match scope {
+            Scope::Resource(ResourceScope { resource_type: Some(kind), conditions: Some(conditions), .. }) => {
+                can_enforce(kind, conditions)
+            }
+            Scope::Resource(scope) => scope.conditions.is_none(),
+            Scope::Plain(_) => true,
+        });
+        self
     }
 
     /// Whether any resource scope is of `level`.
@@ -284,6 +286,7 @@ impl ScopeSet {
                     limit
                         .resources()
                         .filter_map(|one| asked.and(one))
+                        .take(MOST_SCOPES.saturating_sub(granted.0.len()))
                         .for_each(|part| granted.add(Scope::Resource(part)));
                 }
             }
@@ -338,7 +341,8 @@ impl ScopeSet {
     /// Whether the union of this set gives every letter of `asked` on all of its types.
     fn permits_whole(&self, asked: &ResourceScope) -> bool {
         Letter::ALL.into_iter().filter(|letter| asked.letters.has(*letter)).all(|letter| {
-            let one = ResourceScope::new(asked.level, asked.resource_type.clone(), Letters::of(&[letter]));
+            let letter = Letters::of(&[letter]);
+            let one = ResourceScope::new(asked.level, asked.resource_type.clone(), letter, asked.conditions.clone());
             self.resources().any(|scope| one.is_within(scope))
         })
     }
@@ -397,8 +401,16 @@ mod tests {
             "Patient/Observation.rs",
             "any/Observation.rs",
             "patient/*",
-            "patient/Observation.rs?category=laboratory",
             "patient/*.rs?_tag=x",
+            "patient/Observation.read?category=laboratory",
+            "patient/Observation.*?category=laboratory",
+            "patient/Observation.rs?",
+            "patient/Observation.rs?category",
+            "patient/Observation.rs?category=a&",
+            "patient/Observation.rs?category=a\\,b",
+            "patient/Observation.?category=a",
+            "patient/Foo.rs?category=a",
+            "patient/Observation?category=a.rs",
             "launch/ImagingStudy",
             "launch/",
             "OpenID",
@@ -435,6 +447,69 @@ mod tests {
     fn a_granular_scope_does_not_count_as_the_wider_one() {
         let set = ScopeSet::parse("patient/Observation.rs?category=laboratory");
         assert!(!set.allows(Level::Patient, "Observation", Letter::Read));
+        let given: Vec<_> = set.granting(Level::Patient, "Observation", Letter::Read).flatten().collect();
+        assert_eq!(given.iter().map(|one| one.as_str()).collect::<Vec<_>>(), ["category=laboratory"]);
+        assert!(set.clone().only_enforceable(|_, _| false).is_empty());
+        assert_eq!(
+            set.only_enforceable(|kind, _| kind == "Observation").to_string(),
+            "patient/Observation.rs?category=laboratory"
+        );
+    }
+
+    #[test]
+    fn conditions_hold_wherever_either_side_has_them() {
+        let (plain, lab, final_) =
+            ("patient/Observation.rs", "patient/Observation.rs?category=lab", "patient/Observation.rs?status=final");
+        for (asked, registered, expected) in [
+            (lab, plain, lab),
+            (plain, lab, lab),
+            (lab, lab, lab),
+            (lab, final_, "patient/Observation.rs?category=lab&status=final"),
+            (lab, "patient/*.cruds", lab),
+            ("patient/*.rs", lab, lab),
+            ("patient/Observation.read", lab, lab),
+            ("patient/Observation.cruds?category=lab", plain, lab),
+            (
+                "patient/Observation.rs?category=lab&status=final",
+                lab,
+                "patient/Observation.rs?category=lab&status=final",
+            ),
+            (
+                plain,
+                "patient/Observation.r?category=lab patient/Observation.s",
+                "patient/Observation.r?category=lab patient/Observation.s",
+            ),
+            (
+                "patient/Observation.rs?category=http://x%7Clab",
+                "patient/Observation.rs?category=http://x|lab",
+                "patient/Observation.rs?category=http://x%7Clab",
+            ),
+            (lab, "user/Observation.rs patient/Condition.rs", ""),
+        ] {
+            assert_eq!(granted(asked, registered), expected, "{asked} within {registered}");
+        }
+        let is_within = |one: &str, other: &str| ScopeSet::parse(one).is_within(&ScopeSet::parse(other));
+        assert!(is_within(lab, plain) && is_within(lab, lab) && !is_within(plain, lab) && !is_within(lab, final_));
+        assert!(is_within("patient/Observation.r?category=lab&status=final", final_));
+        assert!(!is_within("patient/*.rs", "patient/Observation.rs?category=lab patient/*.r"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_conditions_can_be_told() {
+        for (scope, expected) in [
+            ("patient/*.rs?_tag=x", Some(Malformed::AllTypes)),
+            ("patient/Observation.read?code=x", Some(Malformed::FirstVersion)),
+            ("patient/Observation.rs?code", Some(Malformed::NoPairs)),
+            ("patient/Observation.rs?code=\\", Some(Malformed::Characters)),
+            ("patient/Observation.rs?code=x", None),
+            ("patient/Foo.rs?code", None),
+            ("launch?x", None),
+        ] {
+            assert_eq!(malformed(scope), expected, "{scope}");
+        }
+        let (kind, found) = conditions("user/Observation.c?code=x").unwrap();
+        assert_eq!((kind.as_str(), found.as_str()), ("Observation", "code=x"));
+        assert_eq!(conditions("user/Observation.c"), None);
     }
 
     #[test]
@@ -467,8 +542,15 @@ mod tests {
     }
 
     fn any_scope() -> impl Strategy<Value = String> {
-        ("(patient|user|system)", "(Patient|Observation|\\*)", "(read|write|\\*|c?r?u?d?s?)")
-            .prop_map(|(level, kind, letters)| format!("{level}/{kind}.{letters}"))
+        let conditions = "(|\\?(category|status)=[ab](&(category|status)=[ab])?)";
+        ("(patient|user|system)", "(Patient|Observation|\\*)", "(read|write|\\*|c?r?u?d?s?)", conditions)
+            .prop_map(|(level, kind, letters, conditions)| format!("{level}/{kind}.{letters}{conditions}"))
+    }
+
+    /// Whether a resource with these values may be touched.
+    fn gives(set: &ScopeSet, (level, kind, letter): (Level, &str, Letter), category: &str, status: &str) -> bool {
+        let holds = |(name, value): (String, String)| value == if name == "category" { category } else { status };
+        set.granting(level, kind, letter).any(|given| given.is_none_or(|conditions| conditions.pairs().all(holds)))
     }
 
     proptest! {
@@ -481,8 +563,10 @@ mod tests {
             for level in Level::ALL {
                 for kind in ["Patient", "Observation", "Encounter"] {
                     for letter in Letter::ALL {
-                        let both = asked.allows(level, kind, letter) && registered.allows(level, kind, letter);
-                        prop_assert_eq!(granted.allows(level, kind, letter), both);
+                        for (category, status) in [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")] {
+                            let gives = |set| gives(set, (level, kind, letter), category, status);
+                            prop_assert_eq!(gives(&granted), gives(&asked) && gives(&registered));
+                        }
                     }
                 }
             }
@@ -490,9 +574,43 @@ mod tests {
         }
 
         #[test]
+        fn whatever_is_within_gives_no_more(
+            one in prop::collection::vec(any_scope(), 0..4), other in prop::collection::vec(any_scope(), 0..4),
+        ) {
+            let (one, other) = (ScopeSet::parse(&one.join(" ")), ScopeSet::parse(&other.join(" ")));
+            if one.is_within(&other) {
+                for level in Level::ALL {
+                    for letter in Letter::ALL {
+                        for (category, status) in [("a", "a"), ("a", "b"), ("b", "a"), ("b", "b")] {
+                            let gives = |set| gives(set, (level, "Observation", letter), category, status);
+                            prop_assert!(!gives(&one) || gives(&other));
+                        }
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_granular_scope_is_told_back_as_it_was_asked_for(
+            name in "[a-z_-]{1,12}", value in "[!#-%\'-\\[\\]-~]{1,40}", letters in "(c|r|u|d|s|rs|cruds)",
+        ) {
+            let text = format!("patient/Observation.{letters}?{name}={value}");
+            prop_assert_eq!(kept(&text), text.clone());
+            prop_assert_eq!(granted(&text, "patient/*.cruds"), text.clone());
+            // Never the wider one.
+            prop_assert!(!ScopeSet::parse(&text).allows(Level::Patient, "Observation", Letter::Read));
+        }
+
+        #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC*") {
             let set = ScopeSet::parse(&text);
             prop_assert_eq!(ScopeSet::parse(&set.to_string()).to_string(), set.to_string());
+        }
+
+        #[test]
+        fn no_text_behind_a_question_mark_becomes_a_wider_scope(text in "\\PC{0,60}") {
+            let set = ScopeSet::parse(&format!("patient/Observation.rs?{text}"));
+            prop_assert!(!set.allows(Level::Patient, "Observation", Letter::Read));
         }
     }
 }
