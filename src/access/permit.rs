@@ -2,7 +2,10 @@
 
 use uuid::Uuid;
 
-use super::Caller;
+use super::{
+    Caller,
+    audit::{AUDIT_EVENT, Trail},
+};
 use crate::{
     fhir::{
         compartment,
@@ -43,6 +46,7 @@ pub struct Permit {
     wall: Wall,
     patient: Option<String>,
     owner: Owner,
+    trail: Trail,
 }
 
 /// To whom a new resource belongs.
@@ -57,6 +61,11 @@ pub struct Owner {
 }
 
 impl Permit {
+    /// Where what is shown under this leave is noted.
+    pub const fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
     /// The rows that may be looked at.
     pub const fn visible(&self) -> &Visible {
         &self.visible
@@ -145,6 +154,9 @@ fn by_scope(caller: &Caller, kind: &str, letters: &[Letter]) -> Result<Permit, D
     if kind == "Subscription" && caller.role != Role::Poc {
         return Err(denied("Subscriptions belong to point-of-care systems".to_owned()));
     }
+    if kind == AUDIT_EVENT {
+        return Err(denied("the audit trail is read at AuditEvent alone, and written by this server alone".to_owned()));
+    }
     let writes = |letter: &Letter| matches!(letter, Letter::Create | Letter::Update | Letter::Delete);
     if caller.role == Role::App && caller.launch.is_none() && letters.iter().any(writes) {
         return Err(denied(
@@ -185,6 +197,7 @@ fn permit(caller: &Caller, patient: Option<String>) -> Permit {
         wall: caller.wall(),
         patient,
         owner: Owner { tenant, context, poc_client },
+        trail: caller.trail.clone(),
     }
 }
 

@@ -185,7 +185,7 @@ async fn sign_in(
             throttle::withdraw(state, &attempt).await?;
             return Err(NotSignedIn::Again(Again::Busy));
         }
-        record_login(state, visitor, submitted, None).await;
+        record(state, &entry(visitor, &visitor.address.to_string(), submitted, None)).await;
         return Err(NotSignedIn::Again(Again::Wrong));
     };
     let session = random_token();
@@ -205,8 +205,9 @@ async fn sign_in(
     if !was_open {
         return Err(NotSignedIn::Gone);
     }
+    let address = visitor.address.to_string();
+    store::audit::append(tx.conn(), &entry(visitor, &address, submitted, Some(&user)), now).await?;
     tx.commit().await?;
-    record_login(state, visitor, submitted, Some(&user)).await;
     let cookies = [visitor.cookies.start_session(&session), known];
     Ok((SignedIn { user, session_digest, since: now }, cookies))
 }
@@ -235,8 +236,9 @@ async fn begin_attempt(
     }
 }
 
-async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitted, user: Option<&User>) {
-    let entry = Entry {
+/// A sign-in for the audit trail.
+fn entry<'a>(visitor: &'a Visitor, address: &'a str, submitted: &'a Submitted, user: Option<&User>) -> Entry<'a> {
+    Entry {
         action: "login",
         outcome: if user.is_some() { "success" } else { "refused" },
         client_id: submitted.app.as_ref().map(|(request, _)| request.client_id.as_str()),
@@ -244,9 +246,9 @@ async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitt
         context: submitted.app.as_ref().and_then(|(request, _)| request.context),
         tenant: user.map_or(0, |user| user.tenant),
         request_id: visitor.request_id.as_deref(),
+        address: Some(address),
         ..Entry::default()
-    };
-    record(state, &entry).await;
+    }
 }
 
 /// The person has signed in; whether the app gets a code is another question. The session begins either way.

@@ -36,6 +36,7 @@ mod manage;
 mod page;
 mod password;
 mod picker;
+mod refusal;
 mod register;
 mod revoke;
 mod rotation;
@@ -67,7 +68,6 @@ use crate::token::key_set::KeySet;
 use crate::web::cors;
 
 pub use rotation::rotate_old_keys;
-pub use strangers::write_counts;
 pub use sweep::sweep;
 
 /// No request to these endpoints is larger; 8 kB of scopes fit many times.
@@ -81,7 +81,6 @@ pub struct OauthState {
     client_keys: client_keys::ClientKeys,
     passwords: password::Checker,
     limits: Arc<limits::Limits>,
-    strangers: Arc<strangers::Strangers>,
 }
 
 impl OauthState {
@@ -91,7 +90,7 @@ impl OauthState {
         let client_keys = client_keys::ClientKeys::new(pool, clock, &engine.config.registry)?;
         let limits = Arc::new(limits::Limits::new(&engine.config.limits));
         let passwords = password::Checker::new();
-        Ok(Self { engine, keys, client_keys, passwords, limits, strangers: Arc::default() })
+        Ok(Self { engine, keys, client_keys, passwords, limits })
     }
 
     fn now(&self) -> OffsetDateTime {

@@ -33,6 +33,7 @@ use super::flow::{self, Flow};
 use super::form::Parameters;
 use super::page::{self, Candidate, Chooser, Problem};
 use super::visitor::Visitor;
+use crate::access::audit::Trail;
 use crate::access::{Caller, LaunchContext};
 use crate::config::SharedPatients;
 use crate::fhir::search::Handling;
@@ -244,7 +245,9 @@ fn within(flow: &Flow, context: &ContextRow) -> Caller {
 }
 
 fn looking(client: &Client, user: &User, launch: Option<LaunchContext>) -> Caller {
-    Caller::looking_for_a_patient(client.client_id.clone(), user.id, launch)
+    let mut caller = Caller::looking_for_a_patient(client.client_id.clone(), user.id, launch);
+    caller.leave_trail(&Trail::default());
+    caller
 }
 
 /// What a search found.
@@ -261,7 +264,12 @@ async fn find(
     pairs: &[(String, String)],
 ) -> Result<Option<Found>, Refusal> {
     let place = Place::Type(kind.to_owned());
-    let bundle = match search(&state.engine, caller, &place, pairs, Handling::Strict).await {
+    let found = search(&state.engine, caller, &place, pairs, Handling::Strict).await;
+    let rows = caller.trail.rows(state.now(), caller.request_id.as_deref(), caller.address.as_deref());
+    if state.engine.recorder.record(rows).await.is_err() {
+        return Err(Refusal::NoList);
+    }
+    let bundle = match found {
         Ok(bundle) => bundle,
         // A paging link that has run out is a search that cannot go on.
         Err(Failure::BadRequest(_) | Failure::NotFound) => return Ok(None),

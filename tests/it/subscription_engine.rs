@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+use sofa::access::audit::Trail;
 use sofa::access::{Act, Caller, Permit, Walls, authorize};
 use sofa::clock::{Clock, ManualClock};
 use sofa::config::Config;
@@ -150,6 +151,8 @@ fn caller(client: &str) -> Caller {
         launch: None,
         patient: None,
         request_id: None,
+        address: None,
+        trail: Trail::default(),
         walls: Walls::default(),
     }
 }

@@ -12,6 +12,7 @@ mod login;
 mod manage;
 mod perimeter;
 mod probes;
+mod recorded;
 mod refresh;
 mod register;
 mod token;
@@ -86,7 +87,6 @@ pub struct Oauth {
     pub clock: Arc<ManualClock>,
     pub engine: Engine,
     pub keys: Arc<KeySet>,
-    state: OauthState,
     router: Router,
 }
 
@@ -173,8 +173,8 @@ impl Oauth {
         let keys = keys.with_access_tokens(engine.config.oauth.access_token_algorithm).await.unwrap();
         let keys = Arc::new(keys);
         let state = OauthState::new(engine.clone(), keys.clone()).unwrap();
-        let router = router(state.clone());
-        let this = Self { db, clock, engine, keys, state, router };
+        let router = router(state);
+        let this = Self { db, clock, engine, keys, router };
         this.seed().await;
         this
     }
@@ -296,7 +296,7 @@ impl Oauth {
 
     /// Writes how many strangers were refused, as the worker does; gives the number of rows.
     pub async fn write_counts(&self) -> usize {
-        sofa::oauth::write_counts(&self.state, false).await.unwrap()
+        self.engine.recorder.write_counts(self.clock.now(), false).await.unwrap()
     }
 
     /// How many audit rows say this.
