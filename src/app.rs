@@ -78,7 +78,7 @@ impl App {
 
     /// Starts the background loops; they end with `shutdown`.
     pub fn start_workers(&self, shutdown: &CancellationToken) -> Vec<tokio::task::JoinHandle<()>> {
-        worker::start(&self.engine, &self.oauth, shutdown)
+        worker::start(&self.engine, &self.oauth, &self.keys, shutdown)
     }
 }
 

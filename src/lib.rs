@@ -24,6 +24,7 @@
 //! - No version is stored but by `interaction::write`; no statement stands outside [`store`].
 //! - No app hears of success, and no reader sees a change, before the PoC has acknowledged it.
 //! - No database connection, transaction or row lock is held while a PoC is waited for.
+//! - No answer leaves before the audit trail holds that it was given ([`access::audit`]).
 //! - What a caller may not see is answered as what does not exist.
 //! - No statement sees a resource but in a transaction that said for whom it acts ([`store::wall`]).
 //! - No write goes on without a [`interaction::validate::Verdict`], and only `interaction::validate` makes one.

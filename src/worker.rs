@@ -1,23 +1,30 @@
 //! Named background loops: each does one thing at an interval until the shutdown.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinHandle, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    access::audit,
     context::expiry,
     interaction::{Engine, Failure, subscription, write},
     oauth::{self, OauthState},
     store::presence::Presence,
+    token::key_set::KeySet,
 };
 
 /// Starts all loops. Each runs once at once: what a killed process left behind is looked after at start.
-pub fn start(engine: &Engine, oauth: &OauthState, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
+pub fn start(
+    engine: &Engine,
+    oauth: &OauthState,
+    keys: &Arc<KeySet>,
+    shutdown: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
     let lease = engine.config.delivery.lease;
     vec![
         tokio::spawn(presence(engine.clone(), shutdown.clone())),
-        tokio::spawn(count_strangers(oauth.clone(), shutdown.clone())),
+        tokio::spawn(count_strangers(engine.clone(), shutdown.clone())),
         spawn("recovery", lease / 4, engine, shutdown, |engine| async move { write::recover(&engine).await }),
         spawn(
             "handshakes",
@@ -34,10 +41,28 @@ pub fn start(engine: &Engine, oauth: &OauthState, shutdown: &CancellationToken) 
             let oauth = oauth.clone();
             move |_| rotate_keys(oauth.clone())
         }),
+        spawn("audit seals", Duration::from_secs(10), engine, shutdown, {
+            let keys = keys.clone();
+            move |engine| seal_audit(engine, keys.clone())
+        }),
         spawn("used-up grants", Duration::from_secs(600), engine, shutdown, |engine| async move {
             Ok(oauth::sweep(&engine.pool, engine.now()).await?)
         }),
     ]
+}
+
+async fn seal_audit(engine: Engine, keys: Arc<KeySet>) -> Result<usize, Failure> {
+    let sealed = audit::seal::seal(&engine.pool, &keys, &engine.sealer, engine.now()).await;
+    match sealed {
+        Ok(rows) => {
+            tracing::debug!(rows, "audit rows were sealed");
+            Ok(0)
+        }
+        Err(error) => {
+            tracing::error!(%error, "the audit trail could not be sealed");
+            Err(Failure::Internal)
+        }
+    }
 }
 
 async fn rotate_keys(oauth: OauthState) -> Result<usize, Failure> {
@@ -48,14 +73,14 @@ async fn rotate_keys(oauth: OauthState) -> Result<usize, Failure> {
 }
 
 /// Writes how many strangers were refused, once a minute and at the end.
-async fn count_strangers(oauth: OauthState, shutdown: CancellationToken) {
+async fn count_strangers(engine: Engine, shutdown: CancellationToken) {
     let mut ticks = tokio::time::interval(Duration::from_secs(20));
     loop {
         let at_the_end = tokio::select! {
             () = shutdown.cancelled() => true,
             _ = ticks.tick() => false,
         };
-        if let Err(error) = oauth::write_counts(&oauth, at_the_end).await {
+        if let Err(error) = engine.recorder.write_counts(engine.now(), at_the_end).await {
             tracing::error!(%error, "the number of refused strangers could not be written");
         }
         if at_the_end {

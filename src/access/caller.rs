@@ -6,10 +6,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Rules, Walls};
+use super::{Rules, Walls, audit::Trail};
 use crate::{
     smart::scope::ScopeSet,
-    store::{self, Wall, client::Role},
+    store::{self, Wall, audit::Entry, client::Role},
 };
 
 /// The launch that a token belongs to.
@@ -50,6 +50,10 @@ pub struct Caller {
     pub rules: Option<Arc<Rules>>,
     /// `X-Request-Id` of this request.
     pub request_id: Option<String>,
+    /// The network address the request came from.
+    pub address: Option<String>,
+    /// Where what this caller is shown is noted.
+    pub trail: Trail,
     /// What stands between this caller and others.
     pub walls: Walls,
 }
@@ -86,6 +90,8 @@ impl Caller {
             patient,
             fhir_user: grant.fhir_user,
             request_id: None,
+            address: None,
+            trail: Trail::default(),
             walls: Walls::default(),
         }))
     }
@@ -112,8 +118,31 @@ impl Caller {
             shared_patients,
             rules: None,
             request_id: None,
+            address: None,
+            trail: Trail::default(),
             walls: Walls::default(),
         }
+    }
+
+    /// Who it is, for an audit row of something that succeeded.
+    pub fn entry(&self) -> Entry<'_> {
+        Entry {
+            outcome: "success",
+            client_id: Some(&self.client_id),
+            user_id: self.user_id,
+            context: self.launch.as_ref().map(|launch| launch.id),
+            tenant: self.tenant,
+            request_id: self.request_id.as_deref(),
+            grant_id: Some(self.grant_id),
+            address: self.address.as_deref(),
+            ..Entry::default()
+        }
+    }
+
+    /// From now on what this caller is shown is noted in `trail`.
+    pub fn leave_trail(&mut self, trail: &Trail) {
+        trail.is_of(self);
+        self.trail = trail.clone();
     }
 
     /// What Postgres shows this caller: told by who it is, not by what it is permitted.

@@ -1,5 +1,6 @@
 //! Who the caller is, what is permitted, what is audited.
 
+pub mod audit;
 pub mod caller;
 pub mod permit;
 pub mod rules;

@@ -18,7 +18,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Caller, Rules};
+use super::{
+    Caller, Rules,
+    audit::{AUDIT_EVENT, Trail},
+};
 use crate::{
     fhir::{
         outcome::{IssueType, Outcome},
@@ -62,6 +65,7 @@ pub struct Permit {
     known: Option<Limit>,
     rules: Option<Arc<Rules>>,
     owner: Owner,
+    trail: Trail,
 }
 
 /// To whom a new resource belongs.
@@ -76,6 +80,11 @@ pub struct Owner {
 }
 
 impl Permit {
+    /// Where what is shown under this leave is noted.
+    pub const fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
     /// The rows that may be looked at.
     pub const fn visible(&self) -> &Visible {
         &self.visible
@@ -184,6 +193,9 @@ fn by_scope(caller: &Caller, kind: &str, letters: &[Letter]) -> Result<Permit, D
     if kind == "Subscription" && caller.role != Role::Poc {
         return Err(denied("Subscriptions belong to point-of-care systems".to_owned()));
     }
+    if kind == AUDIT_EVENT {
+        return Err(denied("the audit trail is read at AuditEvent alone, and written by this server alone".to_owned()));
+    }
     let writes = |letter: &Letter| matches!(letter, Letter::Create | Letter::Update | Letter::Delete);
     if caller.role == Role::App && caller.launch.is_none() && letters.iter().any(writes) {
         return Err(denied(
@@ -252,6 +264,7 @@ fn permit(caller: &Caller, limit: Limit) -> Permit {
         known: None,
         rules: caller.rules.clone(),
         owner: Owner { tenant, context, poc_client },
+        trail: caller.trail.clone(),
     }
 }
 

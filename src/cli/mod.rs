@@ -6,6 +6,7 @@
 //! | 1 | failed; the reason is on standard error |
 //! | 2 | wrong arguments or configuration |
 
+mod audit;
 mod client;
 mod database;
 mod demo;
@@ -67,6 +68,9 @@ enum Command {
     /// Manage the people who can sign in
     #[command(subcommand)]
     User(user::Command),
+    /// Export, check and follow the audit trail
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Manage the keys that sign tokens
     #[command(subcommand)]
     Key(key::Command),
@@ -123,6 +127,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Client(command) => wait_for(client::run(command, quiet(common.load(Vec::new())?)?)),
         Command::User(command) => wait_for(user::run(command, quiet(common.load(Vec::new())?)?)),
+        Command::Audit(command) => wait_for(audit::run(command, quiet(common.load(Vec::new())?)?)),
         Command::Key(command) => wait_for(key::run(command, quiet(common.load(Vec::new())?)?)),
         Command::Package(package::Command::Compile(compile)) => package::compile(&compile),
         Command::Package(package::Command::List) => package::list(&quiet(common.load(Vec::new())?)?),

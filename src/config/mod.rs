@@ -3,6 +3,7 @@
 //! `config/default.toml` is the reference: it is built in, names every key and is the only source of defaults.
 //! [`load`] lays a file, environment variables and flags over it, resolves `…_file` keys and checks the whole.
 
+mod audit;
 mod check;
 mod keys;
 mod limits;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use audit::{Audit, OnFailure};
 pub use keys::Keys;
 pub use limits::Limits;
 pub use load::{Error, Flag, Sources, load};
@@ -67,6 +69,8 @@ pub struct Config {
     pub standalone: Standalone,
     /// `[registry]`
     pub registry: Registry,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.

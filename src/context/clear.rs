@@ -120,15 +120,13 @@ pub(super) async fn end(
     let entry = audit::Entry {
         action: if caller.is_some() { "context-clear" } else { "context-expire" },
         outcome: "success",
-        client_id: caller.map(|caller| caller.client_id.as_str()),
-        user_id: caller.and_then(|caller| caller.user_id),
         context: Some(context.id),
         tenant: context.tenant,
-        request_id: caller.and_then(|caller| caller.request_id.as_deref()),
-        ..audit::Entry::default()
+        ..caller.map(Caller::entry).unwrap_or_default()
     };
     let text = ended.text();
-    audit::append(tx.conn(), &audit::Entry { detail: Some(&text), ..entry }, now).await?;
+    audit::append(tx.conn(), &audit::Entry { detail: Some(&text), patients: context.patient.as_slice(), ..entry }, now)
+        .await?;
     let purges: Vec<_> = gone.into_iter().map(|(kind, id)| ("purge", format!("{kind}/{id}"))).collect();
     audit::append_many(tx.conn(), &entry, &purges, now).await?;
     Ok(ended)

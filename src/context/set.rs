@@ -21,7 +21,7 @@ use super::{
     rules::{self, Links, Target},
 };
 use crate::{
-    access::{Caller, Permit},
+    access::{Caller, Permit, audit::Seen},
     fhir::{
         HALO, instant,
         json::Ref,
@@ -59,6 +59,8 @@ pub async fn set(engine: &Engine, caller: &Caller, permit: &Permit, request: Req
     if let Some(key) = &key
         && let Some(answer) = key.first_answer(engine).await?
     {
+        let detail = Some("the first answer to this Idempotency-Key".to_owned());
+        permit.trail().note(Seen { action: "set-context", target: "$set-context".into(), detail, ..Seen::default() });
         return Ok(answer);
     }
     let condition = |kind: &str, query: &str| Condition::parse_under(engine, permit, kind, query);
@@ -171,13 +173,11 @@ async fn attempt(
     let entry = audit::Entry {
         action: "context-set",
         outcome: "success",
-        client_id: Some(&caller.client_id),
-        user_id: caller.user_id,
         context: Some(context_id),
         tenant: context.tenant,
-        request_id: caller.request_id.as_deref(),
         detail: Some(&detail),
-        ..audit::Entry::default()
+        patients: context.patient.as_slice(),
+        ..caller.entry()
     };
     audit::append(tx.conn(), &entry, now).await?;
     tx.commit().await?;

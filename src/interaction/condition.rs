@@ -8,7 +8,10 @@ use sqlx::PgConnection;
 
 use super::{Engine, Failure, read::parsed, search};
 use crate::{
-    access::{Caller, Permit},
+    access::{
+        Caller, Permit,
+        audit::{Seen, without_content},
+    },
     fhir::{
         outcome::IssueType,
         reference,
@@ -36,6 +39,9 @@ impl Condition {
         let request = search::request(engine, Handling::Strict);
         let query = condition(&request, kind, query).map_err(Failure::BadRequest)?;
         let leave = search::Leave::take(caller, &query)?;
+        // Its outcome tells whether something matches.
+        let used = without_content(&query.used);
+        caller.trail.note(Seen { action: "search", target: kind.to_owned(), query: Some(used), ..Seen::default() });
         Ok(Self { kind: kind.to_owned(), query, leave })
     }
 

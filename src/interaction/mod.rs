@@ -3,6 +3,7 @@
 //! Every interaction demands a [`crate::access::Permit`], takes values and returns values. Its callers are many: REST,
 //! batch, transaction, `$set-context`.
 
+pub mod audit;
 pub mod bundle;
 pub mod condition;
 pub mod create;
@@ -27,7 +28,7 @@ use uuid::Uuid;
 pub use failure::Failure;
 
 use crate::{
-    access::Rules,
+    access::{Rules, audit::Recorder},
     clock::SharedClock,
     config::Config,
     fhir::{json::Limits, search::Parameters, validate::Validator},
@@ -59,6 +60,8 @@ pub struct Parts {
     pub process: Uuid,
     /// The FHIR base URL, without a trailing slash.
     pub base: String,
+    /// The audit trail, for what changes nothing else.
+    pub recorder: Recorder,
     /// Requests of this process that wait for an intent.
     pub(crate) waiters: write::Waiters,
 }
@@ -76,6 +79,7 @@ impl Engine {
         let base = config.server.fhir_base();
         let process = crate::id::new_uuid();
         let waiters = write::Waiters::default();
+        let recorder = Recorder::new(pool.clone(), config.audit.clone());
         let (parameters, warnings) = Parameters::new(validator.registry());
         for warning in warnings {
             tracing::warn!(warning, "a search parameter cannot be used");
@@ -94,6 +98,7 @@ impl Engine {
             rules,
             process,
             base,
+            recorder,
             waiters,
         }))
     }

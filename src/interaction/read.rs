@@ -11,7 +11,11 @@ use sqlx::PgConnection;
 
 use super::{Engine, Failure, Stored, subscription::show::View};
 use crate::{
-    access::{Act, Caller, Permit, authorize},
+    access::{
+        Act, Caller, Permit,
+        audit::{Patients, Seen},
+        authorize,
+    },
     fhir::{
         outcome::{IssueType, Outcome},
         resource::Resource,
@@ -25,9 +29,24 @@ use crate::{
 pub async fn read(engine: &Engine, permit: &Permit, kind: &str, id: &str) -> Result<Stored, Failure> {
     let mut conn = engine.reader(permit.wall()).await?;
     let row = visible(engine, &mut conn, permit, kind, id).await?;
-    let body = row.body.ok_or(Failure::Gone)?;
-    let body = View::of(&mut conn, engine, permit, kind, id).await?.body(row.version, body);
+    let Some(body) = row.body.as_deref() else { return Err(Failure::Gone) };
+    let body = View::of(&mut conn, engine, permit, kind, id).await?.body(row.version, body.to_owned());
+    note(engine, permit, "read", format!("{kind}/{id}"), &row, &body);
     Ok(Stored { kind: row.r#type, id: row.id, version: row.version, updated: row.updated, body })
+}
+
+/// Whether there is something to be read, which is shown by other means.
+pub async fn check(engine: &Engine, permit: &Permit, kind: &str, id: &str) -> Result<(), Failure> {
+    let mut conn = engine.reader(permit.wall()).await?;
+    visible(engine, &mut conn, permit, kind, id).await?.body.map(drop).ok_or(Failure::Gone)
+}
+
+/// Tells the audit trail what is shown of `row`.
+fn note(engine: &Engine, permit: &Permit, action: &'static str, target: String, row: &Current, body: &str) {
+    let mut patients = Patients::default();
+    patients.of(&row.r#type, &row.id, body, &engine.base);
+    let patients = patients.into();
+    permit.trail().note(Seen { action, target, context: row.context, patients, ..Seen::default() });
 }
 
 /// One version.
@@ -39,7 +58,7 @@ pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, versi
     }
     let version = version_id(version).ok_or(Failure::NotFound)?;
     let (updated, body) = if version == row.version {
-        (row.updated, row.body)
+        (row.updated, row.body.clone())
     } else {
         let old = store::history_version(&mut conn, &row, version).await?.ok_or(Failure::NotFound)?;
         (old.updated, old.body)
@@ -50,6 +69,7 @@ pub async fn vread(engine: &Engine, permit: &Permit, kind: &str, id: &str, versi
         return Err(Failure::NotFound);
     }
     let body = View::of(&mut conn, engine, permit, kind, id).await?.body(version, body);
+    note(engine, permit, "vread", format!("{kind}/{id}/_history/{version}"), &row, &body);
     Ok(Stored { kind: row.r#type, id: row.id, version, updated, body })
 }
 

@@ -174,6 +174,7 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
         expires_at,
     };
     store::grant::insert_code(&mut tx, &stored).await?;
+    let told = told(&grant);
     let entry = Entry {
         action: if context.is_some() { "launch" } else { "authorize" },
         outcome: "success",
@@ -182,6 +183,8 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
         context: context_id,
         tenant: context.as_ref().map_or(client.tenant, |context| context.tenant),
         request_id: approval.request_id,
+        grant_id: Some(grant.id),
+        detail: Some(&told),
         ..Entry::default()
     };
     store::audit::append(tx.conn(), &entry, now).await?;
@@ -189,6 +192,18 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
     tx.commit().await?;
     Ok(Some(code))
 }
+
+/// What was asked, granted and withheld, and why: scopes are no secret.
+fn told(grant: &NewGrant<'_>) -> String {
+    let withheld = grant.withheld.as_object().into_iter().flatten();
+    let withheld: Vec<_> =
+        withheld.map(|(scope, why)| format!("{scope} ({})", why.as_str().unwrap_or_default())).collect();
+    let text = format!("asked: {}; granted: {}; withheld: {}", grant.asked, grant.scope, withheld.join(", "));
+    text.chars().take(LONGEST_DETAIL).collect()
+}
+
+/// Longer ones are cut.
+const LONGEST_DETAIL: usize = 4000;
 
 /// The launch is from now on this user's, for good.
 async fn take_launch(tx: &mut Tx, context: &ContextRow, user: &User) -> Result<(), Refusal> {

@@ -52,6 +52,7 @@ use crate::store;
 use crate::store::audit::Entry;
 use crate::store::client::{Client, Role, Source};
 use crate::store::context::ContextRow;
+use crate::web::peer;
 
 // What is kept while somebody signs in is bounded, in bytes: anybody can send it.
 const LONGEST_STATE: usize = 2048;
@@ -181,6 +182,8 @@ pub struct Recipient {
     pub client: Client,
     pub redirect_uri: String,
     pub state: Option<String>,
+    /// The launch that is asked for, for the audit trail.
+    pub context: Option<Uuid>,
 }
 
 /// A good authorization request, kept while its user signs in and answers. It is judged again before a code is given.
@@ -252,12 +255,22 @@ async fn answer(state: &OauthState, visitor: &Visitor, parameters: &Parameters) 
     match proceed(state, visitor, parameters, &recipient).await {
         Ok(response) => response,
         Err(refusal) => {
+            let context = named_launch(state, parameters).await;
+            let recipient = Recipient { context, ..recipient };
             let answer = refuse(state, visitor, &recipient, &refusal, None).await;
             // No person has done anything yet, and nobody vetted this address: see `register`.
             let unvetted = recipient.client.source == Source::Dynamic;
             if unvetted { page::problem(visitor.language, Problem::Refused) } else { answer }
         }
     }
+}
+
+/// The launch that a refused request names, if there ever was one.
+async fn named_launch(state: &OauthState, parameters: &Parameters) -> Option<Uuid> {
+    let launch = parameters.one("launch").ok().flatten()?;
+    let mut conn = state.engine.pool.acquire().await.ok()?;
+    let found = store::context::find_by_launch(&mut conn, &token_digest(launch)).await.ok()?;
+    found.map(|context| context.id)
 }
 
 async fn find_recipient(state: &OauthState, parameters: &Parameters) -> Result<Recipient, Problem> {
@@ -272,7 +285,7 @@ async fn find_recipient(state: &OauthState, parameters: &Parameters) -> Result<R
     let issuer = state.public_url().to_owned();
     // A repeated or too long state is refused below, and then there is none to give back.
     let state = parameters.one("state").ok().flatten().filter(|state| state.len() <= LONGEST_STATE).map(str::to_owned);
-    Ok(Recipient { issuer, frames: Vec::new(), client, redirect_uri: redirect_uri.to_owned(), state })
+    Ok(Recipient { issuer, frames: Vec::new(), client, redirect_uri: redirect_uri.to_owned(), state, context: None })
 }
 
 /// The enabled client of that id.
@@ -299,7 +312,7 @@ async fn proceed(
     let mut conn = state.engine.pool.acquire().await?;
     let request = read_request(state, &mut conn, parameters, recipient, prompt.consent).await?;
     let frames = store::client::frame_ancestors(&mut conn, request.context).await?;
-    let recipient = &Recipient { frames, ..recipient.clone() };
+    let recipient = &Recipient { frames, context: request.context, ..recipient.clone() };
     drop(conn);
     let signed_in = if prompt.always { None } else { session::find(state, visitor).await? };
     let is_meant = |signed_in: &SignedIn| {
@@ -548,19 +561,23 @@ pub async fn refuse(
         tracing::error!(%error, "the database failed an authorization request");
     }
     let description = refusal.to_string();
+    let address = peer::network(visitor.address).to_string();
     let entry = Entry {
         action: "authorize",
         outcome: if matches!(refusal, Refusal::Unavailable(_)) { "failed" } else { "refused" },
         client_id: Some(&recipient.client.client_id),
         user_id: user,
+        context: recipient.context,
+        address: Some(&address),
         tenant: recipient.client.tenant,
         request_id: visitor.request_id.as_deref(),
         detail: Some(&description),
         ..Entry::default()
     };
-    match user {
-        Some(_) => record(state, &entry).await,
-        None => strangers::refused(state, &entry).await,
+    // Who knows a launchID is no stranger.
+    match (user, recipient.context) {
+        (None, None) => strangers::refused(state, &entry).await,
+        _ => record(state, &entry).await,
     }
     recipient.answer(&[("error", refusal.code()), ("error_description", &description)])
 }
@@ -664,6 +681,7 @@ mod tests {
             client: client(Role::App, "openid"),
             redirect_uri: "https://app.example/cb?keep=1".into(),
             state: Some("a b&c=d+é#".into()),
+            context: None,
         };
         let response = recipient.answer(&[("code", "x")]);
         assert_eq!(response.status(), StatusCode::SEE_OTHER);

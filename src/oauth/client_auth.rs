@@ -122,7 +122,7 @@ fn proof<'a>(headers: &HeaderMap, form: &'a Form) -> Result<Option<Proof<'a>>, F
 }
 
 /// `id:secret` of a Basic header.
-fn decode_basic(header: &str) -> Option<String> {
+pub(super) fn decode_basic(header: &str) -> Option<String> {
     let (scheme, encoded) = header.split_once(' ')?;
     let decoded = scheme.eq_ignore_ascii_case("Basic").then(|| STANDARD.decode(encoded.trim()).ok())??;
     String::from_utf8(decoded).ok().filter(|text| text.contains(':'))

@@ -72,6 +72,21 @@ impl Failure {
     pub fn new(code: Code, description: impl Into<Cow<'static, str>>) -> Self {
         Self { code, description: description.into(), retry_after: None }
     }
+
+    /// Its code.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What the client is told.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// Whether it is this server that failed.
+    pub const fn is_fault(&self) -> bool {
+        matches!(self.code, Code::ServerError | Code::TemporarilyUnavailable)
+    }
 }
 
 impl From<TooMany> for Failure {

@@ -169,6 +169,7 @@ pub async fn recipient(state: &OauthState, request: &AuthorizationRequest) -> Re
         client,
         redirect_uri: request.redirect_uri.clone(),
         state: Some(request.state.clone()),
+        context: request.context,
     })
 }
 

@@ -26,6 +26,7 @@ use super::bearer::{bearer, find_live};
 use super::client_auth::authenticate;
 use super::error::{Code, Failure, NO_STORE};
 use super::form::Form;
+use super::refusal::{self, Sender};
 use super::{OauthState, granted_values};
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
@@ -71,8 +72,19 @@ pub fn routes() -> Router<OauthState> {
 }
 
 /// Describes a token.
-async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
-    let asker = find_asker(&state, &headers, &form).await?;
+async fn handler(
+    State(state): State<OauthState>,
+    sender: Sender,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Failure> {
+    let asker = match find_asker(&state, &headers, &form).await {
+        Ok(asker) => asker,
+        Err(failure) => {
+            refusal::note(&state, &sender, &headers, Some(&form), "introspect", &failure).await;
+            return Err(failure);
+        }
+    };
     let found = find_live(&state, form.required("token")?, state.now()).await?;
     let found = found.filter(|(claims, grant)| match &asker {
         Asker::Trusted { tenant } => [0, grant.tenant].contains(tenant) || grant.tenant == 0,

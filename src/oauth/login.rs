@@ -186,7 +186,7 @@ async fn sign_in(
             throttle::withdraw(state, &attempt).await?;
             return Err(NotSignedIn::Again(Again::Busy));
         }
-        record_login(state, visitor, submitted, None).await;
+        record(state, &entry(visitor, &visitor.address.to_string(), submitted, None)).await;
         return Err(NotSignedIn::Again(Again::Wrong));
     };
     let mut tx = store::begin(&state.engine.pool).await?;
@@ -204,11 +204,12 @@ async fn sign_in(
     if !was_open {
         return Err(NotSignedIn::Gone);
     }
+    let address = visitor.address.to_string();
+    store::audit::append(tx.conn(), &entry(visitor, &address, submitted, Some(&started.signed_in.user)), now).await?;
     tx.commit().await?;
     if let Some(ended) = started.ended {
         session::tell(state, ended);
     }
-    record_login(state, visitor, submitted, Some(&started.signed_in.user)).await;
     Ok((started.signed_in, [started.cookie, known]))
 }
 
@@ -236,8 +237,9 @@ async fn begin_attempt(
     }
 }
 
-async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitted, user: Option<&User>) {
-    let entry = Entry {
+/// A sign-in for the audit trail.
+fn entry<'a>(visitor: &'a Visitor, address: &'a str, submitted: &'a Submitted, user: Option<&User>) -> Entry<'a> {
+    Entry {
         action: "login",
         outcome: if user.is_some() { "success" } else { "refused" },
         client_id: submitted.app.as_ref().map(|(request, _)| request.client_id.as_str()),
@@ -245,9 +247,9 @@ async fn record_login(state: &OauthState, visitor: &Visitor, submitted: &Submitt
         context: submitted.app.as_ref().and_then(|(request, _)| request.context),
         tenant: user.map_or(0, |user| user.tenant),
         request_id: visitor.request_id.as_deref(),
+        address: Some(address),
         ..Entry::default()
-    };
-    record(state, &entry).await;
+    }
 }
 
 /// The person has signed in; whether the app gets a code is another question. The session begins either way.

@@ -38,6 +38,7 @@ mod manage;
 mod page;
 mod password;
 mod picker;
+mod refusal;
 mod register;
 mod revoke;
 mod rotation;
@@ -71,7 +72,6 @@ use crate::token::key_set::KeySet;
 use crate::web::cors;
 
 pub use rotation::rotate_old_keys;
-pub use strangers::write_counts;
 pub use sweep::sweep;
 
 /// No request to these endpoints is larger; 8 kB of scopes fit many times.
@@ -87,7 +87,6 @@ pub struct OauthState {
     /// Tells clients that a session has ended.
     http: outbound::Client,
     limits: Arc<limits::Limits>,
-    strangers: Arc<strangers::Strangers>,
 }
 
 impl OauthState {
@@ -98,7 +97,7 @@ impl OauthState {
         let http = outbound::Client::new(Guard::new(&engine.config.registry))?;
         let limits = Arc::new(limits::Limits::new(&engine.config.limits));
         let passwords = password::Checker::new();
-        Ok(Self { engine, keys, client_keys, passwords, http, limits, strangers: Arc::default() })
+        Ok(Self { engine, keys, client_keys, passwords, http, limits })
     }
 
     fn now(&self) -> OffsetDateTime {

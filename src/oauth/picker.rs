@@ -33,6 +33,7 @@ use super::flow::{self, Flow};
 use super::form::Parameters;
 use super::page::{self, Candidate, Chooser, Problem};
 use super::visitor::Visitor;
+use crate::access::audit::Trail;
 use crate::access::rules::{may_reach_all, own_patient};
 use crate::access::{Caller, LaunchContext};
 use crate::config::SharedPatients;
@@ -235,7 +236,9 @@ fn within(state: &OauthState, flow: &Flow, context: &ContextRow) -> Caller {
 fn looking(state: &OauthState, flow: &Flow, launch: Option<LaunchContext>, in_context: Option<&str>) -> Caller {
     let (client, user) = (&flow.recipient.client, &flow.signed_in.user);
     let reach = state.engine.rules.shared_patients(user.fhir_user.as_deref(), in_context);
-    Caller::looking_for_a_patient(client.client_id.clone(), user.id, launch, reach)
+    let mut caller = Caller::looking_for_a_patient(client.client_id.clone(), user.id, launch, reach);
+    caller.leave_trail(&Trail::default());
+    caller
 }
 
 /// What a search found.
@@ -252,7 +255,12 @@ async fn find(
     pairs: &[(String, String)],
 ) -> Result<Option<Found>, Refusal> {
     let place = Place::Type(kind.to_owned());
-    let bundle = match search(&state.engine, caller, &place, pairs, Handling::Strict).await {
+    let found = search(&state.engine, caller, &place, pairs, Handling::Strict).await;
+    let rows = caller.trail.rows(state.now(), caller.request_id.as_deref(), caller.address.as_deref());
+    if state.engine.recorder.record(rows).await.is_err() {
+        return Err(Refusal::NoList);
+    }
+    let bundle = match found {
         Ok(bundle) => bundle,
         // A paging link that has run out is a search that cannot go on.
         Err(Failure::BadRequest(_) | Failure::NotFound) => return Ok(None),

@@ -29,7 +29,8 @@ use time::OffsetDateTime;
 
 use super::OauthState;
 use super::bearer::bearer;
-use super::error::{Failure, NO_STORE};
+use super::error::{Code, Failure, NO_STORE};
+use super::refusal::{self, Sender};
 use super::visitor::request_id;
 use crate::config::ConsentPolicy;
 use crate::id::{random_token, token_digest};
@@ -94,12 +95,17 @@ pub fn routes() -> Router<OauthState> {
     Router::new().route("/register", post(handler))
 }
 
-async fn handler(State(state): State<OauthState>, request: Request) -> Response {
+async fn handler(State(state): State<OauthState>, sender: Sender, request: Request) -> Response {
+    let headers = request.headers().clone();
     match register(&state, request).await {
         Ok(Ok((client, secret))) => {
             (StatusCode::CREATED, NO_STORE, axum::Json(told(&client, secret, state.now()))).into_response()
         }
-        Ok(Err(refused)) => refused.into_response(),
+        Ok(Err(refused)) => {
+            let failure = Failure::new(Code::InvalidToken, refused.code());
+            refusal::note(&state, &sender, &headers, None, "client-add", &failure).await;
+            refused.into_response()
+        }
         Err(failure) => failure.into_response(),
     }
 }

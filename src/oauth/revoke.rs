@@ -18,6 +18,7 @@ use super::OauthState;
 use super::client_auth::authenticate;
 use super::error::{Failure, NO_STORE};
 use super::form::Form;
+use super::refusal::{self, Sender};
 use super::visitor::request_id;
 use crate::id::token_digest;
 use crate::store;
@@ -31,8 +32,19 @@ pub fn routes() -> Router<OauthState> {
 }
 
 /// Ends a token.
-async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
-    let client = authenticate(&state, &headers, &form).await?;
+async fn handler(
+    State(state): State<OauthState>,
+    sender: Sender,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Failure> {
+    let client = match authenticate(&state, &headers, &form).await {
+        Ok(client) => client,
+        Err(failure) => {
+            refusal::note(&state, &sender, &headers, Some(&form), "token-revoke", &failure).await;
+            return Err(failure);
+        }
+    };
     let token = form.required("token")?;
     let now = state.now();
     if let Some(grant) = find_grant(&state, &client, token, now).await? {

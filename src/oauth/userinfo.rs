@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::OauthState;
 use super::bearer::{bearer, find_live};
-use super::error::{Failure, NO_STORE};
+use super::error::{Code, Failure, NO_STORE};
+use super::refusal::{self, Sender};
 use crate::smart::scope::ScopeSet;
 use crate::store;
 
@@ -39,6 +40,18 @@ enum Refused {
     InvalidToken,
     InsufficientScope,
     Failed(Failure),
+}
+
+impl Refused {
+    /// For the audit trail.
+    const fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::NoToken => Some("no token"),
+            Self::InvalidToken => Some("a token that is not good"),
+            Self::InsufficientScope => Some("a token without openid"),
+            Self::Failed(_) => None,
+        }
+    }
 }
 
 impl<E: Into<Failure>> From<E> for Refused {
@@ -67,10 +80,16 @@ pub fn routes() -> Router<OauthState> {
 }
 
 /// Describes the user.
-async fn handler(State(state): State<OauthState>, headers: HeaderMap) -> Response {
+async fn handler(State(state): State<OauthState>, sender: Sender, headers: HeaderMap) -> Response {
     match describe(&state, &headers).await {
         Ok(user) => (NO_STORE, Json(user)).into_response(),
-        Err(refused) => refused.into_response(),
+        Err(refused) => {
+            if let Some(reason) = refused.reason() {
+                let failure = Failure::new(Code::InvalidToken, reason);
+                refusal::note(&state, &sender, &headers, None, "userinfo", &failure).await;
+            }
+            refused.into_response()
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
 
 use super::OauthState;
 use super::cookie::Cookies;
-use crate::store::{self, audit::Entry};
+use crate::store::audit::Entry;
 use crate::web::peer;
 
 /// The languages of the pages; both are official in Canada.
@@ -103,13 +103,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<&str> {
 
 /// Writes one audit row on its own, for what changes nothing else. A failure is logged and does not change the answer.
 pub async fn record(state: &OauthState, entry: &Entry<'_>) {
-    let written = async {
-        let mut conn = state.engine.pool.acquire().await?;
-        store::audit::append(&mut conn, entry, state.now()).await
-    };
-    if let Err(error) = written.await {
-        tracing::error!(%error, action = entry.action, outcome = entry.outcome, "an audit row could not be written");
-    }
+    state.engine.recorder.note(entry, state.now()).await;
 }
 
 #[cfg(test)]

@@ -6,7 +6,12 @@ use axum::{
 };
 
 use super::{RestState, error::RestError};
-use crate::{access::Caller, interaction::Failure, token::key_set::VerifyError, web::request_id};
+use crate::{
+    access::{Caller, audit::Trail},
+    interaction::Failure,
+    token::key_set::VerifyError,
+    web::{peer, request_id},
+};
 
 /// A verified, living caller.
 pub struct Authenticated(pub Caller);
@@ -33,10 +38,15 @@ impl FromRequestParts<RestState> for Authenticated {
         };
         let mut conn = state.engine.pool.acquire().await.map_err(Failure::from)?;
         let caller = Caller::identify(&mut conn, claims.gid, &claims.scope, &state.engine.rules, now).await;
-        let mut caller =
-            caller.map_err(Failure::from)?.ok_or(RestError::BadToken("the token or its launch has ended"))?;
+        let trail = parts.extensions.get::<Trail>().cloned().unwrap_or_default();
+        let Some(mut caller) = caller.map_err(Failure::from)? else {
+            trail.is_of_ended(&claims.client_id, claims.gid);
+            return Err(RestError::BadToken("the token or its launch has ended"));
+        };
         caller.walls = state.walls;
         caller.request_id = request_id::of(&parts.headers);
+        caller.address = Some(peer::of(&parts.extensions).to_string());
+        caller.leave_trail(&trail);
         Ok(Self(caller))
     }
 }

@@ -33,6 +33,8 @@ pub enum RestError {
     UrlTooLong(usize),
     /// The sender asks too often: 429.
     Throttled(TooMany),
+    /// It could be answered, but not recorded: 503.
+    NotRecorded,
     /// The interaction failed.
     Failed(Failure),
 }
@@ -111,6 +113,10 @@ impl IntoResponse for RestError {
             }
             Self::Throttled(too_many) => {
                 (StatusCode::TOO_MANY_REQUESTS, Outcome::error(IssueType::Throttled, too_many.to_string()), None)
+            }
+            Self::NotRecorded => {
+                let text = "the audit trail cannot be written, so nothing is shown; try again";
+                (StatusCode::SERVICE_UNAVAILABLE, Outcome::error(IssueType::Transient, text), None)
             }
             Self::Failed(failure) => {
                 let challenge = match failure {

@@ -43,7 +43,7 @@ pub async fn everything(
     Query(query): Query<Parameters>,
 ) -> Result<Response, RestError> {
     let permit = authorize(&caller, Act::Read { kind: "Patient", id: &id })?;
-    read::read(&state.engine, &permit, "Patient", &id).await?;
+    read::check(&state.engine, &permit, "Patient", &id).await?;
     let bundle = search(&state.engine, &caller, &Place::Everything(id), &query, Handling::Strict).await?;
     Ok(reply::json(StatusCode::OK, bundle))
 }

@@ -12,6 +12,7 @@ use axum::{
 
 use super::{RestState, error::RestError, extract::encoded, reply, routes};
 use crate::{
+    access::audit::AUDIT_EVENT,
     fhir::{
         outcome::{IssueType, Outcome},
         types,
@@ -37,7 +38,11 @@ pub async fn middleware(
     let method = request.method().clone();
     let sender = peer::network(peer::of(request.extensions()));
     let in_measure = state.limit.admit(&sender).map_err(RestError::Throttled);
-    let may_pass = in_measure.and_then(|()| readable(request.uri())).and_then(|()| known(&params, &method));
+    let path = request.uri().path();
+    let is_none_of_audit = is_none_of_audit(path.strip_prefix(state.path).unwrap_or(path));
+    let may_pass = in_measure
+        .and_then(|()| readable(request.uri()))
+        .and_then(|()| if is_none_of_audit { Err(no_versions().into()) } else { known(&params, &method) });
     let mut response = match may_pass {
         Ok(()) => in_time(state.engine.config.server.request_timeout, next.run(request)).await,
         Err(error) => error.into_response(),
@@ -45,11 +50,28 @@ pub async fn middleware(
     if response.status() == StatusCode::METHOD_NOT_ALLOWED
         && let Some(matched) = matched
     {
-        allow(&mut response, &method, &routes::methods(state.path, matched.as_str()));
+        let methods = if is_none_of_audit { Vec::new() } else { routes::methods(state.path, matched.as_str()) };
+        allow(&mut response, &method, &methods);
     }
     // What is answered here is about patients: no cache keeps it, unless the route knows better.
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Whether a path is one that other types have and the audit trail has not.
+fn is_none_of_audit(path: &str) -> bool {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    parts.next() == Some(AUDIT_EVENT)
+        && match (parts.next(), parts.next()) {
+            (None, _) | (Some("_search" | "$validate"), None) => false,
+            (Some(id), None) => id.starts_with(['_', '$']),
+            _ => true,
+        }
+}
+
+fn no_versions() -> Failure {
+    let text = "AuditEvents are read and searched, and nothing else: they have neither versions nor operations";
+    Failure::NotAllowed(Outcome::error(IssueType::NotSupported, text))
 }
 
 async fn in_time(limit: Duration, answer: impl Future<Output = Response>) -> Response {

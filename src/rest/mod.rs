@@ -1,5 +1,7 @@
 //! The FHIR surface: `[base]/…` as routes over [`crate::interaction`] and [`crate::context`].
 
+mod audit;
+mod audited;
 mod body;
 mod caller;
 mod error;
@@ -64,9 +66,17 @@ pub fn router(state: RestState) -> Router {
     let for_apps = || cors::registered_origins(state.engine.pool.clone());
     let below = layered(open, &state)
         .layer(cors::anyone())
-        .merge(layered(guarded.fallback(error::no_route), &state).layer(for_apps()));
+        .merge(recorded(layered(guarded.fallback(error::no_route), &state), &state).layer(for_apps()));
     let slash = Router::new().route(&format!("{}/", state.path), base);
-    Router::new().nest(state.path, below).merge(layered(slash, &state).layer(for_apps())).with_state(state)
+    Router::new()
+        .nest(state.path, below)
+        .merge(recorded(layered(slash, &state), &state).layer(for_apps()))
+        .with_state(state)
+}
+
+/// Routes whose every request is told to the audit trail.
+fn recorded(routes: Router<RestState>, state: &RestState) -> Router<RestState> {
+    routes.layer(middleware::from_fn_with_state(state.clone(), audited::middleware))
 }
 
 fn layered(routes: Router<RestState>, state: &RestState) -> Router<RestState> {

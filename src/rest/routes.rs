@@ -15,7 +15,9 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 
-use super::{RestState, error, everything, history, instance, kind, metadata, negotiate, operation, search, system};
+use super::{
+    RestState, audit, error, everything, history, instance, kind, metadata, negotiate, operation, search, system,
+};
 
 /// Everything below the FHIR base.
 #[rustfmt::skip]
@@ -42,6 +44,12 @@ pub fn table() -> Vec<Route> {
         post("/{kind}/$validate", operation::validate_type).reading().is(VALIDATE),
         get("/Subscription/$status", operation::statuses_get),
         post("/Subscription/$status", operation::statuses_post).reading().is(STATUS),
+
+        // the audit trail, and nothing else of that type: see [`super::gate`]
+        get("/AuditEvent", audit::search),
+        post("/AuditEvent/_search", audit::search_form).reading(),
+        get("/AuditEvent/{id}", audit::read),
+        post("/AuditEvent/$validate", audit::validate).reading().is(VALIDATE),
 
         // a compartment
         get("/{kind}/{id}/{member}", search::compartment)

@@ -63,7 +63,7 @@ fn place(state: &RestState, (compartment, id, member): Member) -> Result<Place, 
 }
 
 /// The body of a `POST …/_search`: `application/x-www-form-urlencoded`, or nothing.
-pub struct Form(Parameters);
+pub struct Form(pub Parameters);
 
 impl FromRequest<RestState> for Form {
     type Rejection = RestError;

@@ -23,7 +23,7 @@ const HAS_SUBSCRIBER: &str = "select exists (select 1 from subscription where cl
 const QUEUED: &str =
     "select exists (select 1 from event where tenant = $1 and subscription = any($2) and state = 'waiting')";
 const INSERT_INTENT: &str = "insert into intent (id, tenant, context, client_id, user_id, grant_id, request_id, state,
-    created_at, deadline, process) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    created_at, deadline, process, address) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
 const INSERT_CHANGES: &str = "insert into intent_change (intent, ord, tenant, type, id, version, updated, method, body)
   select $1, * from unnest($2::int[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::text[],
     $9::text[])";
@@ -94,7 +94,7 @@ macro_rules! abandoned {
     };
 }
 const INTENT: &str = concat!(
-    "select id, tenant, context, client_id, user_id, grant_id, request_id, process, state, created_at, deadline,
+    "select id, tenant, context, client_id, user_id, grant_id, request_id, address, process, state, created_at, deadline,
        i.process <> $2 and ",
     dead!("i.process"),
     " as orphaned from intent i where id = $1"
@@ -152,6 +152,8 @@ pub struct Intent {
     pub user_id: Option<Uuid>,
     pub grant_id: Uuid,
     pub request_id: Option<String>,
+    /// Where the request came from.
+    pub address: Option<String>,
     /// The process whose request waits for it.
     pub process: Uuid,
     /// That process is dead: nobody waits for it.
@@ -247,6 +249,7 @@ pub async fn insert(
         .bind(intent.created_at)
         .bind(intent.deadline)
         .bind(intent.process)
+        .bind(&intent.address)
         .execute(tx.conn())
         .await?;
     sqlx::query(INSERT_CHANGES)

@@ -6,6 +6,7 @@
 pub mod assertion;
 pub mod attempt;
 pub mod audit;
+pub mod audit_seal;
 pub mod client;
 pub mod client_keys;
 pub mod client_secret;

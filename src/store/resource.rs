@@ -100,9 +100,10 @@ fn put_statement(before: &str, on_conflict: &str) -> String {
     returning r.tenant, r.type, r.id, r.key),
   placed as (select i.ord, s.tenant, s.key, i.narrative, i.content from stored s join incoming i using (tenant, type, id)),
   {inserts},
-  audited as (insert into audit (at, action, outcome, client_id, user_id, context, tenant, target, request_id)
-    select $45, a.action, 'success', $46, $47, $48, $49, a.target, $50
-    from unnest($51::text[], $52::text[]) as a (action, target))
+  audited as (insert into audit (at, action, outcome, client_id, user_id, context, tenant, target, request_id, patients,
+      grant_id, address)
+    select $45, a.action, 'success', $46, $47, $48, $49, a.target, $50, string_to_array(a.patients, ','), $54, $55
+    from unnest($51::text[], $52::text[], $53::text[]) as a (action, target, patients))
   select count(*) from stored",
         inserts = index::inserts(12)
     )
@@ -245,13 +246,23 @@ pub async fn is_taken(conn: &mut PgConnection, tenant: i64, kind: &str, id: &str
     Ok(sqlx::query_scalar(TAKEN).bind(tenant).bind(kind).bind(id).fetch_one(conn).await?)
 }
 
-/// Stores new versions and tells the audit trail of them: `entry` is who, `what` the (action, target) of each. `false` when
+/// What the audit trail is told of one version.
+#[derive(Clone, Debug)]
+pub struct Audited {
+    pub action: &'static str,
+    /// `Type/id/_history/v`.
+    pub target: String,
+    /// Ids of the patients concerned.
+    pub patients: Vec<String>,
+}
+
+/// Stores new versions and tells the audit trail of them: `entry` is who, `what` each of them. `false` when
 /// a version does not follow the stored one: another writer was first, and this transaction must be rolled back.
 pub async fn put(
     tx: &mut Tx,
     versions: &[NewVersion],
     entry: &audit::Entry<'_>,
-    what: &[(&'static str, String)],
+    what: &[Audited],
     now: OffsetDateTime,
 ) -> Result<bool> {
     let column = |get: fn(&NewVersion) -> &str| versions.iter().map(get).collect::<Vec<_>>();
@@ -275,8 +286,11 @@ pub async fn put(
         .bind(entry.context)
         .bind(entry.tenant)
         .bind(entry.request_id)
-        .bind(what.iter().map(|(action, _)| *action).collect::<Vec<_>>())
-        .bind(what.iter().map(|(_, target)| target.as_str()).collect::<Vec<_>>());
+        .bind(what.iter().map(|one| one.action).collect::<Vec<_>>())
+        .bind(what.iter().map(|one| one.target.as_str()).collect::<Vec<_>>())
+        .bind(what.iter().map(|one| audit::joined(&one.patients)).collect::<Vec<_>>())
+        .bind(entry.grant_id)
+        .bind(entry.address);
     let stored: i64 = query.fetch_one(tx.conn()).await?;
     Ok(usize::try_from(stored) == Ok(versions.len()))
 }

@@ -29,6 +29,8 @@ pub enum Wall {
     Service,
     /// What is shared, to be read only.
     Shared,
+    /// Of no resource but what is shared, and of audit rows: those of one organisation, or all.
+    Auditor { tenant: Option<i64> },
 }
 
 impl Wall {
@@ -39,13 +41,18 @@ impl Wall {
             Self::Launch { tenant, context } => ("on", *tenant, *context, ""),
             Self::Poc { tenant, client } => ("on", *tenant, Uuid::nil(), client.as_str()),
             Self::Service => ("on", 0, Uuid::nil(), ""),
-            Self::Shared => ("on", NOBODY, Uuid::nil(), ""),
+            Self::Shared | Self::Auditor { .. } => ("on", NOBODY, Uuid::nil(), ""),
+        };
+        let audit = match self {
+            Self::Auditor { tenant: None } => "; set local sofa.audit = 'all'".to_owned(),
+            Self::Auditor { tenant: Some(tenant) } => format!("; set local sofa.audit = '{tenant}'"),
+            _ => String::new(),
         };
         // In this form of a string backslashes mean the same whatever the server's settings are.
         let client = client.replace('\\', "\\\\").replace('\'', "''");
         format!(
             "set local sofa.wall = {wall}; set local sofa.tenant = '{tenant}'; set local sofa.context = '{context}'; \
-             set local sofa.client = E'{client}'"
+             set local sofa.client = E'{client}'{audit}"
         )
     }
 }
@@ -61,7 +68,7 @@ const ENTER: &str = "select set_config('search_path',
     set_config('role', $1, false)
   from pg_roles where rolname = current_user and (rolsuper or rolbypassrls)";
 const IS_ACTIVE: &str = "select row_security_active('resource') and row_security_active('resource_history')
-  and row_security_active('intent_change')";
+  and row_security_active('intent_change') and row_security_active('audit')";
 // Other databases of the cluster may make the role at the same moment, other replicas of this one grant the same.
 const MAKE_ROLE: &str = "do $$
 declare
@@ -82,9 +89,16 @@ begin
   execute format('grant usage on schema %s to sofa_walled', home);
   for name in select oid from pg_class where relnamespace = home and relkind in ('r', 'p')
       and relname <> '_sqlx_migrations' and pg_has_role(current_user, relowner, 'usage')
+      and relname not in ('audit', 'audit_seal')
       and not (has_table_privilege('sofa_walled', oid, 'select') and has_table_privilege('sofa_walled', oid, 'insert')
         and has_table_privilege('sofa_walled', oid, 'update') and has_table_privilege('sofa_walled', oid, 'delete')) loop
     execute format('grant select, insert, update, delete on %s to sofa_walled', name);
+  end loop;
+  -- To the audit trail rows are added, and nothing else is done by anybody.
+  for name in select oid from pg_class where relnamespace = home and relname in ('audit', 'audit_seal')
+      and pg_has_role(current_user, relowner, 'usage')
+      and not (has_table_privilege('sofa_walled', oid, 'select') and has_table_privilege('sofa_walled', oid, 'insert')) loop
+    execute format('grant select, insert on %s to sofa_walled', name);
   end loop;
 end
 $$";

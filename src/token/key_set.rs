@@ -25,6 +25,7 @@ use time::OffsetDateTime;
 use crate::clock::SharedClock;
 use crate::config::SigningAlgorithm;
 use crate::secret::{NotOpened, Sealer};
+use crate::store::audit::Entry;
 use crate::store::key::{State, StoredKey};
 use crate::store::{self, Tx};
 
@@ -142,6 +143,15 @@ impl KeySet {
         self.sign_with(self.access, typ, claims).await
     }
 
+    /// [`KeySet::sign`], and the public key that verifies it, as a JWK.
+    pub async fn sign_with_key<T: Serialize + Sync>(&self, typ: &str, claims: &T) -> Result<(String, Value), Error> {
+        let jwt = self.sign(typ, claims).await?;
+        let kid = jsonwebtoken::decode_header(&jwt)?.kid;
+        let known = self.fresh().await?;
+        let key = known.published.iter().find(|key| key["kid"].as_str() == kid.as_deref());
+        Ok((jwt, key.cloned().ok_or(Error::NoActiveKey)?))
+    }
+
     async fn sign_with<T: Serialize + Sync>(
         &self,
         algorithm: Algorithm,
@@ -205,6 +215,10 @@ impl KeySet {
             store::key::retire(&mut tx, &key.kid, now, now + KEEP_RETIRED).await?;
             store::key::activate(&mut tx, &key.algorithm, now).await?;
         }
+        if !due.is_empty() {
+            let kids: Vec<_> = due.iter().map(|key| key.kid.as_str()).collect();
+            recorded(&mut tx, "key-rotate", &kids.join(" "), now).await?;
+        }
         self.finish(tx, now).await?;
         Ok(due.len())
     }
@@ -221,6 +235,7 @@ impl KeySet {
         if key.state == State::Active {
             store::key::activate(&mut tx, &key.algorithm, now).await?;
         }
+        recorded(&mut tx, "key-retire", kid, now).await?;
         self.finish(tx, now).await?;
         Ok(true)
     }
@@ -271,6 +286,20 @@ impl KeySet {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&known);
         known
     }
+}
+
+/// Tells the audit trail which keys sign no more.
+async fn recorded(tx: &mut Tx, action: &'static str, kids: &str, now: OffsetDateTime) -> Result<(), store::Error> {
+    let entry = Entry { action, outcome: "success", detail: Some(kids), ..Entry::default() };
+    store::audit::append(tx.conn(), &entry, now).await
+}
+
+/// The claims of a JWT of that `typ` which `key` verifies, with RS256.
+pub fn signature_of<T: DeserializeOwned + Clone>(typ: &str, jwt: &str, key: &DecodingKey) -> Option<T> {
+    let header = jsonwebtoken::decode_header(jwt).ok()?;
+    let is_of_type = header.typ.as_deref() == Some(typ) && header.crit.is_none();
+    let decoded = jsonwebtoken::decode(jwt, key, &signature_only(Algorithm::RS256));
+    decoded.ok().filter(|_| is_of_type).map(|decoded| decoded.claims)
 }
 
 /// A validation that checks the signature and leaves every claim to the caller, whose clock it is.

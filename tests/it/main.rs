@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper of a test fails like the test")]
 
 mod accessible;
+mod audit;
+mod audit_chain;
+mod audit_events;
 mod browser;
 mod bundles;
 mod callers;

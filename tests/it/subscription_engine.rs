@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
+use sofa::access::audit::Trail;
 use sofa::access::{Act, Caller, Permit, Walls, authorize};
 use sofa::clock::{Clock, ManualClock};
 use sofa::config::Config;
@@ -153,6 +154,8 @@ fn caller(client: &str) -> Caller {
         shared_patients: Some(Vec::new()),
         rules: None,
         request_id: None,
+        address: None,
+        trail: Trail::default(),
         walls: Walls::default(),
     }
 }

@@ -104,6 +104,17 @@ impl Limit {
         }
     }
 
+    /// The Patient in whose compartment all of it is, if it is one.
+    pub fn only_patient(&self) -> Option<&str> {
+        let Self::AnyOf(shares) = self else { return None };
+        let mut patients = shares.iter().map(|share| match &share.whose {
+            Whose::Patient(own) => Some(own.as_str()),
+            Whose::Anybodys | Whose::OfShared(_) => None,
+        });
+        let first = patients.next()??;
+        patients.all(|other| other == Some(first)).then_some(first)
+    }
+
     /// Whether it leaves anything out of the data of this kind of owner.
     pub fn is_limited(&self, is_shared: bool) -> bool {
         match self {

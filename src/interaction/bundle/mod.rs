@@ -25,7 +25,7 @@ use super::{
     write::Op,
 };
 use crate::{
-    access::{Act, Caller, authorize},
+    access::{Act, Caller, audit, authorize},
     fhir::{
         json::{Kind, Ref},
         outcome::{IssueType, Outcome},
@@ -120,7 +120,7 @@ async fn transaction(
         if asked.is_empty() { Vec::new() } else { settle::write_all(engine, caller, &asked, verdict).await? };
     let mut written = written.into_iter();
     let mut answers = Vec::with_capacity(wishes.len());
-    for wish in &wishes {
+    for (wish, entry) in wishes.iter().zip(entries) {
         let got = match wish {
             Wish::Write(_) => Ok(Got::Written(Box::new(written.next().ok_or(Failure::Internal)?))),
             // The writes are done: what cannot be read now (it was deleted here) is that entry's own answer.
@@ -128,7 +128,10 @@ async fn transaction(
         };
         answers.push(match got {
             Ok(got) => answer(&engine.base, got, detail),
-            Err(failure) => failed(&failure, status),
+            Err(failure) => {
+                note(engine, caller, *entry, &status(&failure));
+                failed(&failure, status)
+            }
         });
     }
     Ok(response("transaction-response", &answers))
@@ -149,10 +152,21 @@ async fn batch(
         let at = format!("Bundle.entry[{index}]");
         answers.push(match alone(engine, caller, *entry, &at, &full_urls, verdict).await {
             Ok(got) => answer(&engine.base, got, detail),
-            Err(failure) => failed(&failure, status),
+            Err(failure) => {
+                note(engine, caller, *entry, &status(&failure));
+                failed(&failure, status)
+            }
         });
     }
     Ok(response("batch-response", &answers))
+}
+
+/// Tells the audit trail that an entry failed, with the status that it is answered with.
+fn note(engine: &Engine, caller: &Caller, entry: Ref<'_>, status: &str) {
+    let Some(request) = entry.get("request") else { return };
+    let (method, url) = (request.str("method").unwrap_or_default(), request.str("url").unwrap_or_default());
+    let path = url.strip_prefix(&engine.base).unwrap_or(&url).split('?').next().unwrap_or_default();
+    caller.trail.note(audit::refusal(&method, path, status.split(' ').next().unwrap_or_default()));
 }
 
 /// One entry of a batch: as if it had been sent alone.

@@ -29,7 +29,14 @@ use super::{
     Engine, Failure,
     page::{self, Links, Page},
 };
-use crate::{access::Caller, fhir::search::Handling, store::history::Cursor};
+use crate::{
+    access::{
+        Caller,
+        audit::{Patients, Seen, without_content},
+    },
+    fhir::search::Handling,
+    store::history::Cursor,
+};
 use asked::{Asked, Sizes};
 use listing::Listing;
 
@@ -125,5 +132,17 @@ pub async fn history(
             links.push((relation, url(&format!("?{}={}", page::PARAMETER, tokens.token(&part).await?))));
         }
     }
+    let mut patients = Patients::default();
+    for version in &listing.versions {
+        patients.of(&version.r#type, &version.id, version.body.as_deref().unwrap_or_default(), &engine.base);
+    }
+    caller.trail.note(Seen {
+        action: "history",
+        target: path.trim_start_matches('/').to_owned(),
+        patients: patients.into(),
+        query: Some(without_content(&asked.used)),
+        found: Some(listing.versions.len()),
+        ..Seen::default()
+    });
     bundle::text(&engine.base, &links, &listing)
 }

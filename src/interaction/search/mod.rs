@@ -30,7 +30,10 @@ use super::{
     subscription::show::View,
 };
 use crate::{
-    access::Caller,
+    access::{
+        Caller,
+        audit::{Patients, Seen, without_content},
+    },
     fhir::{
         outcome::{Issue, IssueType},
         search::{Handling, Level, Limit, Query, Request, SearchLimits, Summary, Total, parse},
@@ -41,6 +44,7 @@ use crate::{
     },
 };
 use bundle::Searchset;
+pub use bundle::link;
 pub use reach::Leave;
 
 /// What is searched.
@@ -135,7 +139,14 @@ pub async fn search(
             told.paged(relation, &links.token(&from).await?);
         }
     }
-    finish(engine, &leave, &query, results, &told.links).await
+    let (text, shown) = finish(engine, &leave, &query, results, &told.links).await?;
+    caller.trail.note(Seen {
+        action: if matches!(place, Place::Everything(_)) { "everything" } else { "search" },
+        target: path.trim_start_matches('/').to_owned(),
+        query: Some(without_content(&query.used)),
+        ..shown
+    });
+    Ok(text)
 }
 
 /// The links that an answer tells.
@@ -363,22 +374,31 @@ async fn finish(
     query: &Query,
     results: Results,
     links: &[(&str, String)],
-) -> Result<String, Failure> {
+) -> Result<(String, Seen), Failure> {
+    let (mut patients, mut found) = (Patients::default(), 0);
+    let mut shown_of = |row: &Current, body: &str| {
+        found += 1;
+        patients.of(&row.r#type, &row.id, body, &engine.base);
+    };
     let mut set = Searchset::new(results.total, links);
     for found in results.matches {
         if is_told(query, &found.current) && shown(engine, leave, &found.current)? {
             let body = body(engine, leave, &found.current).await?;
+            shown_of(&found.current, &body);
             set.entry(&engine.base, &found.current, &bundle::kept(engine, query, body, true)?, "match");
         }
     }
     for row in &results.included {
         let body = body(engine, leave, row).await?;
+        shown_of(row, &body);
         set.entry(&engine.base, row, &bundle::kept(engine, query, body, false)?, "include");
     }
     if !results.warnings.is_empty() {
         set.outcome(results.warnings);
     }
-    Ok(set.text())
+    // Who may see one patient only asked about that one, whatever was found.
+    leave.reach.types.values().filter_map(Limit::only_patient).for_each(|patient| patients.add(patient));
+    Ok((set.text(), Seen { found: Some(found), patients: patients.into(), ..Seen::default() }))
 }
 
 /// The body as this caller sees it.

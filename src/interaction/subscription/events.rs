@@ -16,7 +16,10 @@ use super::{
     spec_of, status_of,
 };
 use crate::{
-    access::Permit,
+    access::{
+        Permit,
+        audit::{Patients, Seen},
+    },
     fhir::outcome::IssueType,
     id,
     interaction::{Engine, Failure},
@@ -67,6 +70,17 @@ pub async fn events(
         now,
         notification: id::new_uuid(),
     };
+    let mut patients = Patients::default();
+    for row in &rows {
+        patients.of(&row.r#type, &row.id, row.body.as_deref().unwrap_or_default(), &engine.base);
+    }
+    permit.trail().note(Seen {
+        action: "events",
+        target: format!("Subscription/{id}/$events"),
+        patients: patients.into(),
+        found: Some(rows.len()),
+        ..Seen::default()
+    });
     let events: Vec<_> = rows.iter().map(event).collect();
     Ok(notification::query_event(&about, status_of(&row, now), &events))
 }

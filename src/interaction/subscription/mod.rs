@@ -61,7 +61,8 @@ pub async fn set_status(
     };
     let entry = audit::Entry { tenant, ..audit::Entry::default() };
     let target = format!("Subscription/{id}/_history/{}", version.version);
-    let stored = resource::put(tx, &[version], &entry, &[("subscription-status", target)], now).await?;
+    let told = resource::Audited { action: "subscription-status", target, patients: Vec::new() };
+    let stored = resource::put(tx, &[version], &entry, &[told], now).await?;
     if stored { Ok(()) } else { Err(Failure::Internal) }
 }
 

@@ -227,6 +227,8 @@ fn audit_entry(intent: &Intent) -> audit::Entry<'_> {
         context: Some(intent.context),
         tenant: intent.tenant,
         request_id: intent.request_id.as_deref(),
+        grant_id: Some(intent.grant_id),
+        address: intent.address.as_deref(),
         ..audit::Entry::default()
     }
 }

@@ -35,13 +35,19 @@ use uuid::Uuid;
 
 use super::{Engine, Failure, Stored, condition::Condition, read, subscription, validate::Verdict};
 use crate::{
-    access::{Caller, Permit},
+    access::{
+        Caller, Permit,
+        audit::{Patients, Seen},
+    },
     fhir::{
         outcome::{Issue, IssueType, Outcome},
         resource::Resource,
     },
     id,
-    store::{self, Tx, audit, intent, resource::NewVersion},
+    store::{
+        self, Tx, audit, intent,
+        resource::{Audited, NewVersion},
+    },
     subscription::change::{Change, Method},
 };
 
@@ -164,6 +170,14 @@ pub async fn write(
     for one in &mut written {
         let tenant = one.tenant;
         one.is_shown = one.stored.as_ref().is_some_and(|stored| read::may_see(engine, caller, tenant, stored));
+        if one.fate == Fate::Found
+            && let Some(stored) = &one.stored
+        {
+            let mut patients = Patients::default();
+            patients.of(&stored.kind, &stored.id, &stored.body, &engine.base);
+            let target = format!("{}/{}", stored.kind, stored.id);
+            caller.trail.note(Seen { action: "read", target, patients: patients.into(), ..Seen::default() });
+        }
     }
     Ok(written)
 }
@@ -277,12 +291,9 @@ pub async fn commit(
 ) -> Result<(), Failure> {
     let first = resolved.changes.first();
     let entry = audit::Entry {
-        client_id: Some(&caller.client_id),
-        user_id: caller.user_id,
         context: caller.launch.as_ref().map(|launch| launch.id).or(first.and_then(|change| change.context)),
         tenant: first.map_or(0, |change| change.tenant),
-        request_id: caller.request_id.as_deref(),
-        ..audit::Entry::default()
+        ..caller.entry()
     };
     put(tx, engine, &resolved.changes, &entry, now).await?;
     keys.unlock(tx).await?;
@@ -350,7 +361,7 @@ async fn put(
         return Ok(());
     }
     let versions: Vec<_> = changes.iter().map(|change| new_version(engine, change)).collect();
-    if store::resource::put(tx, &versions, entry, &audited(changes), now).await? {
+    if store::resource::put(tx, &versions, entry, &audited(engine, changes), now).await? {
         Ok(())
     } else {
         Err(Failure::Conflict(Outcome::error(IssueType::Conflict, "another write was first; read and try again")))
@@ -373,15 +384,19 @@ fn new_version(engine: &Engine, change: &Change) -> NewVersion {
     }
 }
 
-/// (action, target) of each change, for the audit trail.
-fn audited(changes: &[Change]) -> Vec<(&'static str, String)> {
+/// What the audit trail is told of each change. A resource that moves from one patient to another concerns both.
+fn audited(engine: &Engine, changes: &[Change]) -> Vec<Audited> {
     let of = |change: &Change| {
         let action = match change.method {
             Method::Post => "create",
             Method::Put => "update",
             Method::Delete => "delete",
         };
-        (action, format!("{}/{}/_history/{}", change.kind, change.id, change.version))
+        let mut patients = Patients::default();
+        let bodies = change.before.iter().map(Resource::text).chain(change.after.iter().map(Resource::text));
+        bodies.for_each(|body| patients.of(&change.kind, &change.id, body, &engine.base));
+        let target = format!("{}/{}/_history/{}", change.kind, change.id, change.version);
+        Audited { action, target, patients: patients.into() }
     };
     changes.iter().map(of).collect()
 }

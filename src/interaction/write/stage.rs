@@ -88,6 +88,7 @@ pub(super) async fn stage(
         user_id: caller.user_id,
         grant_id: caller.grant_id,
         request_id: caller.request_id.clone(),
+        address: caller.address.clone(),
         process: engine.process,
         orphaned: false,
         state: if at_once { "sending" } else { "staged" }.to_owned(),

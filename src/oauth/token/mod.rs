@@ -21,6 +21,7 @@ use axum::routing::post;
 use super::OauthState;
 use super::error::{Code, Failure, NO_STORE};
 use super::form::Form;
+use super::refusal::{self, Sender};
 use reply::Reply;
 
 /// The route of this endpoint.
@@ -29,9 +30,19 @@ pub fn routes() -> Router<OauthState> {
 }
 
 /// The token endpoint.
-async fn handler(State(state): State<OauthState>, headers: HeaderMap, form: Form) -> Result<Response, Failure> {
-    let reply = dispatch(&state, &headers, &form).await?;
-    Ok((NO_STORE, axum::Json(reply)).into_response())
+async fn handler(
+    State(state): State<OauthState>,
+    sender: Sender,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Failure> {
+    match dispatch(&state, &headers, &form).await {
+        Ok(reply) => Ok((NO_STORE, axum::Json(reply)).into_response()),
+        Err(failure) => {
+            refusal::note(&state, &sender, &headers, Some(&form), "token-refused", &failure).await;
+            Err(failure)
+        }
+    }
 }
 
 async fn dispatch(state: &OauthState, headers: &HeaderMap, form: &Form) -> Result<Reply, Failure> {

@@ -28,9 +28,10 @@ use super::{
     unchanged::unless_changed,
 };
 use crate::{
+    access::audit::AUDIT_EVENT,
     config::{Config, UpdateCreate},
     fhir::{definition::types::R4, instant, types},
-    interaction::Engine,
+    interaction::{Engine, audit},
     subscription::topic,
 };
 
@@ -175,7 +176,25 @@ fn security(config: &Config) -> Value {
     json!({"extension": [oauth], "cors": true, "service": [service]})
 }
 
+/// AuditEvents: what the audit trail's own routes offer.
+fn audit_events(engine: &Engine) -> Value {
+    let own = engine.parameters.of(AUDIT_EVENT).filter(|parameter| audit::PARAMETERS.contains(&&*parameter.code));
+    json!({
+        "type": AUDIT_EVENT,
+        "documentation": "for auditors, with a scope that names AuditEvent; written by this server alone",
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "readHistory": false,
+        "updateCreate": false,
+        "searchParam": search::parameters(own),
+        "operation": [operation("validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate")],
+    })
+}
+
 fn resource(engine: &Engine, kind: &str, claims: &[Claim], including: &BTreeMap<&str, Vec<Value>>) -> Value {
+    if kind == AUDIT_EVENT {
+        return audit_events(engine);
+    }
     let mut resource = json!({"type": kind});
     if kind == "Subscription" {
         put(&mut resource, "extension", topics());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::access::audit::AUDIT_EVENT;
 use crate::fhir::{
     definition::parameter::Kind,
     search::{Parameter, Parameters},
@@ -41,7 +42,8 @@ pub fn includes(parameters: &Parameters, kind: &str) -> Vec<Value> {
 /// `searchRevInclude` by type.
 pub fn reverse_includes(parameters: &Parameters) -> BTreeMap<&'static str, Vec<Value>> {
     let mut by_type: BTreeMap<_, _> = types::resource_types().map(|kind| (kind, vec![json!("*")])).collect();
-    let of_all = types::resource_types().flat_map(|kind| parameters.of(kind));
+    // Nothing is found by way of the audit trail.
+    let of_all = types::resource_types().filter(|kind| *kind != AUDIT_EVENT).flat_map(|kind| parameters.of(kind));
     for parameter in of_all.filter(|parameter| parameter.kind == Kind::Reference) {
         for (kind, includes) in &mut by_type {
             if parameter.targets.is_empty() || parameter.targets.iter().any(|target| target == kind) {

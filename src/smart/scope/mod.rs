@@ -35,6 +35,9 @@ pub const CONTEXT_ALIAS: &str = "Context.write";
 const WORDS: [&str; 6] = ["openid", "fhirUser", "profile", "online_access", "offline_access", "launch"];
 const OPERATIONS: [&str; 3] = [SET_CONTEXT, CLEAR_CONTEXT, CONTEXT_ALIAS];
 
+/// `*` is every type but the audit trail's: whoever may read everything may not read who read it.
+const NOT_OF_ALL: &str = "AuditEvent";
+
 /// Whose data a resource scope speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
@@ -104,13 +107,14 @@ impl ResourceScope {
     }
 
     fn covers_type(&self, resource_type: &str) -> bool {
-        self.resource_type.as_deref().is_none_or(|own| own == resource_type)
+        self.resource_type.as_deref().map_or(resource_type != NOT_OF_ALL, |own| own == resource_type)
     }
 
     /// What both allow; `None` when that is nothing.
     fn and(&self, other: &Self) -> Option<Self> {
         let resource_type = match (&self.resource_type, &other.resource_type) {
             (Some(left), Some(right)) if left != right => return None,
+            (Some(only), None) | (None, Some(only)) if only == NOT_OF_ALL => return None,
             (Some(only), _) | (None, Some(only)) => Some(only.clone()),
             (None, None) => None,
         };
@@ -245,6 +249,13 @@ impl ScopeSet {
             Scope::Plain(_) => true,
         });
         self
+    }
+
+    /// Whether some scope of `level` that names `resource_type`, and nothing but it, gives `letter`.
+    pub fn names(&self, level: Level, resource_type: &str, letter: Letter) -> bool {
+        let names = |scope: &ResourceScope| scope.resource_type.as_deref() == Some(resource_type);
+        self.resources()
+            .any(|scope| scope.level == level && scope.letters.has(letter) && names(scope) && !scope.text.contains('?'))
     }
 
     /// Whether any resource scope is of `level`.

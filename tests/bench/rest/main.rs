@@ -76,6 +76,9 @@ struct Asked {
     /// With --keep: the plans of statements that take this many milliseconds or more go to postgres.log in that folder
     #[arg(long, requires = "keep")]
     explain: Option<u32>,
+    /// Measure reads with and without their rows in the audit trail, in turns, and print the ratio
+    #[arg(long)]
+    audit: bool,
     /// Print the names of the rows and end
     #[arg(long)]
     list: bool,
@@ -86,7 +89,7 @@ struct Asked {
 
 fn main() -> ExitCode {
     let asked = Asked::parse();
-    let rows = chosen(&asked.rows);
+    let rows = chosen(&asked);
     if asked.list {
         rows.iter().for_each(|row| println!("{}", row.name));
         return ExitCode::SUCCESS;
@@ -101,8 +104,12 @@ fn main() -> ExitCode {
 }
 
 /// Reading ones first: writing ones change what is stored.
-fn chosen(wanted: &[String]) -> Vec<Row> {
-    let all = reads::rows().into_iter().chain(searches::rows()).chain(writes::rows());
+fn chosen(asked: &Asked) -> Vec<Row> {
+    let wanted = &asked.rows;
+    let writes = if asked.audit { Vec::new() } else { writes::rows() };
+    // A link to the next page names one of the two processes.
+    let all =
+        reads::rows().into_iter().chain(searches::rows()).filter(|row| !(asked.audit && row.next_page)).chain(writes);
     all.filter(|row| wanted.is_empty() || wanted.iter().any(|part| row.name.contains(part.as_str()))).collect()
 }
 
@@ -138,6 +145,9 @@ async fn one_size(asked: &Asked, size: u64, rows: &[Row]) -> Result<Vec<Measured
         samples
     };
     stage.describe().await?;
+    if let Some(url) = &stage.unrecorded {
+        return compared(asked, rows, &service, &service.at(url)?, &samples).await;
+    }
     let mut measured = Vec::with_capacity(rows.len());
     for row in rows {
         eprint!("\r\x1b[K{}", row.name);
@@ -152,6 +162,33 @@ async fn one_size(asked: &Asked, size: u64, rows: &[Row]) -> Result<Vec<Measured
             eprintln!("{}: {error:#}", row.name);
         }
         measured.push(Measured { name: row.name, result });
+    }
+    Ok(measured)
+}
+
+/// Each row at both processes, twice in turns; the better of each counts.
+async fn compared(
+    asked: &Asked,
+    rows: &[Row],
+    recorded: &Service,
+    unrecorded: &Service,
+    samples: &Samples,
+) -> Result<Vec<Measured>> {
+    let length = Duration::from_secs_f64(asked.seconds / 2.0);
+    let mut measured = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut best: [Option<table::Figures>; 2] = [None, None];
+        for _ in 0..2 {
+            for (best, service) in best.iter_mut().zip([unrecorded, recorded]) {
+                let source = Source { service, samples };
+                let found = measure::measure(row, &source, length).await?;
+                *best = Some(best.take().map_or(found, |before| before.better(found)));
+            }
+        }
+        if let [Some(without), Some(with)] = best {
+            table::ratio(row.name, &without, &with);
+            measured.push(Measured { name: row.name, result: Ok(with) });
+        }
     }
     Ok(measured)
 }

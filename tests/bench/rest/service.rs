@@ -23,6 +23,8 @@ const RENEW_AFTER: Duration = Duration::from_secs(200);
 pub struct Service {
     http: Client,
     url: String,
+    /// Where its tokens come from.
+    issuer: String,
     client_id: String,
     key: Key,
     scope: &'static str,
@@ -59,6 +61,7 @@ impl Service {
         let this = Self {
             http: http()?,
             url: stage.url.clone(),
+            issuer: stage.url.clone(),
             client_id,
             key,
             scope,
@@ -73,6 +76,11 @@ impl Service {
         Ok(Self { http: http()?, ..self.clone() })
     }
 
+    /// The same at another process of the server.
+    pub fn at(&self, url: &str) -> Result<Self> {
+        Ok(Self { url: url.to_owned(), ..self.beside()? })
+    }
+
     /// Gets a new token if this one will end soon.
     pub async fn keep_alive(&self) -> Result<()> {
         let since = self.token.read().map_or(Duration::MAX, |token| token.1.elapsed());
@@ -80,7 +88,7 @@ impl Service {
     }
 
     async fn renew(&self) -> Result<()> {
-        let endpoint = format!("{}/token", self.url);
+        let endpoint = format!("{}/token", self.issuer);
         let assertion = self.key.assertion(&self.client_id, &endpoint, SystemClock.now());
         let form = [
             ("grant_type", "client_credentials"),

@@ -36,6 +36,8 @@ const CONFIG: &str =
 /// A running server on a database for one size. Dropped, all of it ends.
 pub struct Stage {
     pub url: String,
+    /// A second process of the same server, which does not record reads; where they are compared.
+    pub unrecorded: Option<String>,
     /// Sees everything, as the operator does.
     pub owner: PgPool,
     size: u64,
@@ -72,8 +74,10 @@ impl Stage {
         store::migrate(&owner).await?;
         store::wall::raise(&owner).await?;
         let running = CancellationToken::new();
-        let url = serve(store::pool(cluster.connect_options(&name), &limits()), &running).await?;
-        Ok(Self { url, owner, size, running, postgres, temporary })
+        let pool = || store::pool(cluster.connect_options(&name), &limits());
+        let url = serve(pool(), &running, None).await?;
+        let unrecorded = if asked.audit { Some(serve(pool(), &running, Some(&url)).await?) } else { None };
+        Ok(Self { url, unrecorded, owner, size, running, postgres, temporary })
     }
 
     /// Whether an earlier run has filled the database.
@@ -133,12 +137,13 @@ fn limits() -> store::PoolLimits {
     }
 }
 
-/// Serves on a free port; its address.
-async fn serve(pool: PgPool, running: &CancellationToken) -> Result<String> {
+/// Serves on a free port; its address. `beside`: as another process of that server, which does not record reads.
+async fn serve(pool: PgPool, running: &CancellationToken, beside: Option<&str>) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let url = format!("http://{}", listener.local_addr()?);
     let mut config = Config::for_tests(CONFIG);
-    url.clone_into(&mut config.server.public_url);
+    beside.unwrap_or(&url).clone_into(&mut config.server.public_url);
+    config.audit.reads = beside.is_none();
     let settings = config.server.clone();
     let app = App::build(config, pool, Arc::new(SystemClock)).await?;
     app.start_workers(running);

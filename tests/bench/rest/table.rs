@@ -12,6 +12,31 @@ pub struct Figures {
     pub per_second: f64,
 }
 
+impl Figures {
+    /// The better of two in everything.
+    pub fn better(self, other: Self) -> Self {
+        Self {
+            median: self.median.min(other.median),
+            p99: self.p99.min(other.p99),
+            requests: self.requests + other.requests,
+            per_second: self.per_second.max(other.per_second),
+        }
+    }
+}
+
+/// What recording costs a row.
+pub fn ratio(name: &str, without: &Figures, with: &Figures) {
+    println!(
+        "{name:<32} median {:>7.2} ms, recorded {:>7.2} ms: {:>5.2}; 8 connections {:>7.0} /s, recorded {:>7.0} /s: {:>5.2}",
+        ms(without.median),
+        ms(with.median),
+        with.median.as_secs_f64() / without.median.as_secs_f64(),
+        without.per_second,
+        with.per_second,
+        with.per_second / without.per_second,
+    );
+}
+
 /// A row's name and its figures, or why there are none.
 pub struct Measured {
     pub name: &'static str,

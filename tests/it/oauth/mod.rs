@@ -14,6 +14,7 @@ mod logout;
 mod manage;
 mod perimeter;
 mod probes;
+mod recorded;
 mod refresh;
 mod register;
 mod sessions;
@@ -89,7 +90,6 @@ pub struct Oauth {
     pub clock: Arc<ManualClock>,
     pub engine: Engine,
     pub keys: Arc<KeySet>,
-    state: OauthState,
     router: Router,
 }
 
@@ -176,8 +176,8 @@ impl Oauth {
         let keys = keys.with_access_tokens(engine.config.oauth.access_token_algorithm).await.unwrap();
         let keys = Arc::new(keys);
         let state = OauthState::new(engine.clone(), keys.clone()).unwrap();
-        let router = router(state.clone());
-        let this = Self { db, clock, engine, keys, state, router };
+        let router = router(state);
+        let this = Self { db, clock, engine, keys, router };
         this.seed().await;
         this
     }
@@ -299,7 +299,7 @@ impl Oauth {
 
     /// Writes how many strangers were refused, as the worker does; gives the number of rows.
     pub async fn write_counts(&self) -> usize {
-        sofa::oauth::write_counts(&self.state, false).await.unwrap()
+        self.engine.recorder.write_counts(self.clock.now(), false).await.unwrap()
     }
 
     /// How many audit rows say this.

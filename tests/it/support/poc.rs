@@ -47,7 +47,7 @@ impl PointOfCare {
         let key = Key::es384("poc-key");
         let client = Client {
             jwks: Some(key.jwks.clone()),
-            scope: format!("{WIDEST} Context.write"),
+            scope: format!("{WIDEST} Context.write system/AuditEvent.rs"),
             ..unregistered(client_id, Role::Poc, tenant, AuthMethod::PrivateKeyJwt)
         };
         server.register(&client).await;
