@@ -5,14 +5,17 @@ use serde_json::{Value, json};
 use sofa::clock::{Clock, SystemClock};
 use sofa::store;
 use sofa::store::audit::{Entry, Row};
+use sofa::store::client::{AuthMethod, Client, Role};
 
 use crate::fixtures::{SetContext, observation};
 use crate::support::answer::link;
 use crate::support::app::Launched;
+use crate::support::key::Key;
 use crate::support::poc::{Launch, PointOfCare, WIDEST};
 use crate::support::receiver::Receiver;
 use crate::support::server::TestServer;
 use crate::support::session::Session;
+use crate::support::world::unregistered;
 
 struct Scene {
     server: TestServer,
@@ -61,8 +64,14 @@ async fn only_a_scope_that_names_audit_events_shows_them() {
     }
     scene.server.stranger().get("AuditEvent").await.expect(401);
     // A registration with `*` is not enough to be granted it either.
-    let key = crate::support::key::Key::es384("service-key");
-    let asked = scene.server.client_credentials("service", &key, "system/AuditEvent.rs").await;
+    let key = Key::es384("own-key");
+    let client = Client {
+        jwks: Some(key.jwks.clone()),
+        scope: "system/*.cruds".to_owned(),
+        ..unregistered("all", Role::Service, 0, AuthMethod::PrivateKeyJwt)
+    };
+    scene.server.register(&client).await;
+    let asked = scene.server.client_credentials("all", &key, "system/AuditEvent.rs").await;
     assert_eq!(asked.status, 400, "{}", asked.text);
     for path in ["?_type=AuditEvent", "Patient/1/AuditEvent", "_history?_type=AuditEvent"] {
         let answer = service.get(path).await;

@@ -182,7 +182,10 @@ async fn compared(
             for (best, service) in best.iter_mut().zip([unrecorded, recorded]) {
                 let source = Source { service, samples };
                 let found = measure::measure(row, &source, length).await?;
-                *best = Some(best.take().map_or(found, |before| before.better(found)));
+                *best = Some(match best.take() {
+                    Some(before) => before.better(&found),
+                    None => found,
+                });
             }
         }
         if let [Some(without), Some(with)] = best {

@@ -14,7 +14,7 @@ pub struct Figures {
 
 impl Figures {
     /// The better of two in everything.
-    pub fn better(self, other: Self) -> Self {
+    pub fn better(self, other: &Self) -> Self {
         Self {
             median: self.median.min(other.median),
             p99: self.p99.min(other.p99),
