@@ -4,6 +4,7 @@
 //! [`load`] lays a file, environment variables and flags over it, resolves `…_file` keys and checks the whole.
 
 mod check;
+mod federation;
 mod keys;
 mod limits;
 mod load;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use federation::{Federation, Provider};
 pub use keys::Keys;
 pub use limits::Limits;
 pub use load::{Error, Flag, Sources, load};
@@ -67,6 +69,8 @@ pub struct Config {
     pub standalone: Standalone,
     /// `[registry]`
     pub registry: Registry,
+    /// `[federation]`
+    pub federation: Federation,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.

@@ -51,6 +51,7 @@ mod subscription_engine;
 mod subscriptions;
 mod support;
 mod unseen;
+mod upstream;
 mod validate;
 mod validation;
 mod wall;
