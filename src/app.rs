@@ -52,7 +52,7 @@ impl App {
             Arc::new(packages::validator(&config.validation, clock.clone()).context("validation.packages")?);
         let engine = Engine::new(pool.clone(), clock.clone(), sealer.clone(), config.clone(), outbound, validator);
         configured::apply(&pool, &config, &engine.rules, clock.now()).await?;
-        let oauth = OauthState::new(engine.clone(), keys.clone()).context("the HTTP client for clients' keys")?;
+        let oauth = OauthState::new(engine.clone(), keys.clone()).context("the authorization server")?;
         Ok(Self { config, pool, clock, sealer, engine, keys, walls: Walls::default(), oauth })
     }
 

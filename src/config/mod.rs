@@ -5,6 +5,7 @@
 
 mod audit;
 mod check;
+mod federation;
 mod keys;
 mod limits;
 mod load;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 pub use audit::{Audit, OnFailure};
+pub use federation::{Federation, Provider};
 pub use keys::Keys;
 pub use limits::Limits;
 pub use load::{Error, Flag, Sources, load};
@@ -71,6 +73,8 @@ pub struct Config {
     pub registry: Registry,
     /// `[audit]`
     pub audit: Audit,
+    /// `[federation]`
+    pub federation: Federation,
     /// `[log]`
     pub log: Log,
     /// What [`Config::masked_toml`] prints: the merged table, secrets already masked.

@@ -196,6 +196,9 @@ pub struct AuthorizationRequest {
     pub asked: String,
     /// Whether the app wants the user to be asked, whatever was agreed before (`prompt=consent`).
     pub ask_consent: bool,
+    /// Whether the person must sign in for it, wherever they are signed in (`prompt=login`).
+    #[serde(default)]
+    pub sign_in_anew: bool,
     /// The context that the launchID named.
     pub context: Option<Uuid>,
     pub code_challenge: String,
@@ -310,7 +313,7 @@ async fn proceed(
     check_supported(parameters)?;
     let prompt = read_prompt(state, parameters).await?;
     let mut conn = state.engine.pool.acquire().await?;
-    let request = read_request(state, &mut conn, parameters, recipient, prompt.consent).await?;
+    let request = read_request(state, &mut conn, parameters, recipient, &prompt).await?;
     let frames = store::client::frame_ancestors(&mut conn, request.context).await?;
     let recipient = &Recipient { frames, context: request.context, ..recipient.clone() };
     drop(conn);
@@ -374,7 +377,7 @@ async fn read_request(
     conn: &mut PgConnection,
     parameters: &Parameters,
     recipient: &Recipient,
-    ask_consent: bool,
+    prompt: &Prompt,
 ) -> Result<AuthorizationRequest, Refusal> {
     let required = |name| parameters.one(name)?.ok_or(Refusal::Missing(name));
     for (name, longest) in [("state", LONGEST_STATE), ("nonce", LONGEST_NONCE), ("scope", LONGEST_SCOPE)] {
@@ -415,7 +418,8 @@ async fn read_request(
         redirect_uri: recipient.redirect_uri.clone(),
         state: sent_state.to_owned(),
         asked: asked.to_owned(),
-        ask_consent,
+        ask_consent: prompt.consent,
+        sign_in_anew: prompt.always,
         context: context.map(|context| context.id),
         code_challenge: code_challenge.to_owned(),
         nonce: nonce.map(str::to_owned),

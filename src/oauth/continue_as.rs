@@ -62,7 +62,13 @@ async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes)
 
 async fn another_person(state: &OauthState, visitor: &Visitor, flow: &Flow) -> Response {
     match flow::back_to_sign_in(state, flow).await {
-        Ok(Some(token)) => login::form(visitor, Some(&flow.recipient), &token, "", None),
+        Ok(Some(token)) => {
+            let form = Parameters::of_form(&token);
+            match login::find_waiting(state, visitor, &form, Step::SignIn).await {
+                Ok((waits, _)) => login::show(state, visitor, &waits, "", None),
+                Err(problem) => page::problem(visitor.language, problem),
+            }
+        }
         Ok(None) => page::problem(visitor.language, Problem::FormGone),
         Err(error) => {
             tracing::error!(%error, "a form could not be taken back to the sign-in");

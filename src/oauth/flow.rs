@@ -89,11 +89,17 @@ impl Flow {
     }
 
     /// A request whose user has signed in for it, with the form that asked for it.
-    pub fn signed_in(token: String, request: AuthorizationRequest, recipient: Recipient, signed_in: SignedIn) -> Self {
+    pub fn signed_in(
+        token: String,
+        request: AuthorizationRequest,
+        recipient: Recipient,
+        signed_in: SignedIn,
+        present: bool,
+    ) -> Self {
         let form = Some((token, AFTER_SIGN_IN));
         Self {
             form,
-            progress: Progress { present: true, ..Progress::default() },
+            progress: Progress { present, ..Progress::default() },
             ..Self::begin(request, recipient, signed_in)
         }
     }
@@ -107,9 +113,9 @@ pub fn nothing_said() -> Value {
     stored(&Progress::default())
 }
 
-/// The progress of a form whose person has signed in.
-pub fn after_sign_in() -> Value {
-    stored(&Progress { present: true, ..Progress::default() })
+/// The progress of a form whose person has signed in; `present`: for it, just now.
+pub fn after_sign_in(present: bool) -> Value {
+    stored(&Progress { present, ..Progress::default() })
 }
 
 fn stored(progress: &Progress) -> Value {

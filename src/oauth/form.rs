@@ -31,6 +31,11 @@ impl Parameters {
         Self(pairs.filter(|(_, value)| !value.is_empty() && !value.contains('\0')).collect())
     }
 
+    /// What a form that waits would send: its token.
+    pub fn of_form(token: &str) -> Self {
+        Self(vec![("request".to_owned(), token.to_owned())])
+    }
+
     /// The value of a parameter.
     pub fn one(&self, name: &'static str) -> Result<Option<&str>, Repeated> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());

@@ -31,7 +31,7 @@ use super::flow::{self, Purpose};
 use super::form::{Parameters, is_form};
 use super::page::{self, Farewell, Problem};
 use super::visitor::{Language, Visitor};
-use super::{cookie, session};
+use super::{cookie, federation, session};
 use crate::id::token_digest;
 use crate::store;
 use crate::store::flow::{Stage, Step};
@@ -210,21 +210,23 @@ async fn sign_out(state: &OauthState, visitor: &Visitor, after: &After) -> Resul
         let Some(digest) = visitor.cookies.session_digest() else { return Ok(None) };
         let mut tx = store::begin(&state.engine.pool).await?;
         let Some(session) = store::login::take(&mut tx, &digest).await? else { return Ok(None) };
-        let ended = session::end(&mut tx, &session, visitor, "sign-out", state.now()).await?;
+        let ended = session::end(&mut tx, &session, visitor.request_id.as_deref(), "sign-out", state.now()).await?;
         tx.commit().await?;
-        store::Result::Ok(Some(ended))
+        store::Result::Ok(Some((session, ended)))
     };
     let taken = taken.await.map_err(|error| unavailable(&error))?;
-    if let Some(ended) = taken {
+    let mut upstream = None;
+    if let Some((session, ended)) = taken {
         session::tell(state, ended);
+        upstream = federation::sign_out_upstream(state, visitor, &session, after).await;
     }
-    let mut response = leave(visitor, after);
+    let mut response = upstream.unwrap_or_else(|| leave(visitor, after));
     session::forget(visitor, response.headers_mut());
     Ok(response)
 }
 
 /// On to the app, or the last page.
-fn leave(visitor: &Visitor, after: &After) -> Response {
+pub fn leave(visitor: &Visitor, after: &After) -> Response {
     match &after.uri {
         Some(uri) => see_other(&with_state(uri, after.state.as_deref())),
         None => page::farewell(visitor.language, Farewell::SignedOut),

@@ -11,6 +11,7 @@
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
 //! | `GET`, `POST /logout`, `POST /sign-out` | [`logout`], and what ends with it in [`session`] |
+//! | `POST /login-with`, `GET /callback-<id>`, `GET /signed-out`, `POST /backchannel-logout-<id>` | [`federation`] |
 //! | `GET`, `POST /userinfo` | [`userinfo`] |
 //! | `POST /register` | [`register`] |
 //!
@@ -27,6 +28,7 @@ mod continue_as;
 mod cookie;
 mod discovery;
 mod error;
+mod federation;
 mod flow;
 mod form;
 mod introspect;
@@ -71,6 +73,7 @@ use crate::store::grant::{LiveGrant, Picked};
 use crate::token::key_set::KeySet;
 use crate::web::cors;
 
+pub use federation::Error;
 pub use rotation::rotate_old_keys;
 pub use sweep::sweep;
 
@@ -84,20 +87,23 @@ pub struct OauthState {
     keys: Arc<KeySet>,
     client_keys: client_keys::ClientKeys,
     passwords: password::Checker,
+    federation: federation::Federation,
     /// Tells clients that a session has ended.
     http: outbound::Client,
     limits: Arc<limits::Limits>,
 }
 
 impl OauthState {
-    /// The endpoints' share of the program's parts. Fails where the system's certificates cannot be read.
-    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Result<Self, reqwest::Error> {
+    /// The endpoints' share of the program's parts. Fails where the system's certificates, or the secrets of
+    /// upstream providers, cannot be read.
+    pub fn new(engine: Engine, keys: Arc<KeySet>) -> Result<Self, Error> {
         let (pool, clock) = (engine.pool.clone(), engine.clock.clone());
         let client_keys = client_keys::ClientKeys::new(pool, clock, &engine.config.registry)?;
+        let federation = federation::Federation::new(&engine.config.federation)?;
         let http = outbound::Client::new(Guard::new(&engine.config.registry))?;
         let limits = Arc::new(limits::Limits::new(&engine.config.limits));
         let passwords = password::Checker::new();
-        Ok(Self { engine, keys, client_keys, passwords, http, limits })
+        Ok(Self { engine, keys, client_keys, passwords, federation, http, limits })
     }
 
     fn now(&self) -> OffsetDateTime {
@@ -132,7 +138,8 @@ pub fn router(state: OauthState) -> Router {
         .merge(token::routes())
         .merge(introspect::routes())
         .merge(revoke::routes())
-        .merge(userinfo::routes());
+        .merge(userinfo::routes())
+        .merge(federation::provider_routes(&state));
     // Not there at all unless the operator wants it.
     let for_clients =
         if state.engine.config.registry.dynamic { for_clients.merge(register::routes()) } else { for_clients };
@@ -144,12 +151,14 @@ pub fn router(state: OauthState) -> Router {
         .merge(login::routes())
         .merge(continue_as::routes())
         .merge(consent::routes())
+        .merge(federation::form_routes())
         .merge(logout::form_routes())
         .merge(manage::routes())
         .merge(picker::routes())
         .layer(from_this_site(&state));
     let for_people = Router::new()
         .merge(authorize::routes())
+        .merge(federation::routes(&state))
         .merge(logout::routes())
         .merge(forms)
         .layer(from_fn_with_state(state.clone(), limits::people))

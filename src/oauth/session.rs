@@ -81,7 +81,9 @@ pub async fn start(
     };
     let (id, ended) = match former {
         Some(former) if former.user_id == user.id && former.expires_at > now => (former.id, None),
-        Some(former) => (new_uuid(), Some(end(tx, &former, visitor, "another sign-in", now).await?)),
+        Some(former) => {
+            (new_uuid(), Some(end(tx, &former, visitor.request_id.as_deref(), "another sign-in", now).await?))
+        }
         None => (new_uuid(), None),
     };
     let value = random_token();
@@ -127,7 +129,7 @@ pub async fn of_browser(state: &OauthState, visitor: &Visitor) -> store::Result<
 pub async fn end(
     tx: &mut Tx,
     session: &Session,
-    visitor: &Visitor,
+    request_id: Option<&str>,
     why: &'static str,
     now: OffsetDateTime,
 ) -> store::Result<Ended> {
@@ -137,12 +139,18 @@ pub async fn end(
         action: "logout",
         outcome: "success",
         user_id: Some(session.user_id),
-        request_id: visitor.request_id.as_deref(),
+        request_id,
         detail: Some(why),
         ..Entry::default()
     };
     store::audit::append(tx.conn(), &entry, now).await?;
     Ok(Ended { session: session.id, user: session.user_id, told })
+}
+
+/// The upstream provider's ID token of a session.
+pub fn id_token(state: &OauthState, session: &Session) -> Option<String> {
+    let sealed = session.sealed_id_token.as_deref()?;
+    String::from_utf8(state.engine.sealer.open(&purpose(session.id), sealed).ok()?).ok()
 }
 
 /// Signs this browser out: the cookie that takes its session away.

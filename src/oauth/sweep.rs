@@ -17,6 +17,7 @@ pub async fn sweep(pool: &PgPool, now: OffsetDateTime) -> store::Result<usize> {
     store::known_browser::sweep(&mut tx, now).await?;
     store::assertion::sweep(&mut tx, now).await?;
     store::initial_token::sweep(&mut tx, now).await?;
+    store::upstream::sweep(&mut tx, now).await?;
     store::client_keys::forget_unused(&mut tx).await?;
     let grants = store::grant::sweep(&mut tx, now - KEEP_GRANTS).await?;
     tx.commit().await?;

@@ -69,6 +69,16 @@ impl<'a> From<&'a config::Registry> for Rules<'a> {
     }
 }
 
+impl<'a> From<&'a config::Federation> for Rules<'a> {
+    fn from(federation: &'a config::Federation) -> Self {
+        Self {
+            allow_http: federation.allow_http,
+            allow_private_addresses: federation.allow_private_addresses,
+            allowed_hosts: &federation.allowed_hosts,
+        }
+    }
+}
+
 /// The rules for outgoing calls of one purpose.
 #[derive(Clone, Debug)]
 pub struct Guard {

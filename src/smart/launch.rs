@@ -25,6 +25,15 @@ pub struct LaunchValues {
     pub tenant: Option<String>,
 }
 
+/// Whether `fhirUser` may be this reference (SMART App Launch 2.1.0, "Scopes for requesting identity data"): `Type/id` of a
+/// person.
+pub fn is_person(reference: &str) -> bool {
+    let Some((kind, id)) = reference.split_once('/') else { return false };
+    let shaped =
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    matches!(kind, "Practitioner" | "PractitionerRole" | "Patient" | "RelatedPerson" | "Person") && shaped
+}
+
 /// An item of `fhirContext`: since SMART 2.1.0 an object. Its role is always the default one, `launch`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ContextReference {

@@ -29,6 +29,7 @@ pub mod search;
 pub mod search_page;
 pub mod subscription;
 mod transaction;
+pub mod upstream;
 pub mod user;
 pub mod wall;
 

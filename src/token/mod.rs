@@ -9,3 +9,4 @@ pub mod id_token;
 pub mod key_set;
 pub mod logout_token;
 pub mod password;
+pub mod upstream_logout;

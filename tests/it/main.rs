@@ -57,6 +57,7 @@ mod subscription_engine;
 mod subscriptions;
 mod support;
 mod unseen;
+mod upstream;
 mod validate;
 mod validation;
 mod wall;

@@ -6,6 +6,7 @@ use clap::Args;
 use super::PasswordSource;
 use crate::cli::database::Opened;
 use crate::clock::{Clock, SystemClock};
+use crate::smart::launch::is_person;
 use crate::store;
 use crate::store::user::User;
 use crate::token::password;
@@ -92,14 +93,6 @@ pub(super) fn person(reference: String) -> Result<String> {
         bail!("--fhir-user: Practitioner/…, PractitionerRole/…, Patient/…, RelatedPerson/… or Person/…");
     }
     Ok(reference)
-}
-
-/// SMART 2.1.0, "Scopes for requesting identity data": the types `fhirUser` may name.
-fn is_person(reference: &str) -> bool {
-    let Some((kind, id)) = reference.split_once('/') else { return false };
-    let shaped =
-        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
-    matches!(kind, "Practitioner" | "PractitionerRole" | "Patient" | "RelatedPerson" | "Person") && shaped
 }
 
 pub(super) fn identifier(text: &str) -> Result<(String, String), String> {

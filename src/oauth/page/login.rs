@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::headers::show;
+use crate::oauth::federation::Offer;
 use crate::oauth::text;
 use crate::oauth::visitor::Language;
 
@@ -17,6 +18,12 @@ pub enum Again {
     TooMany,
     /// Too many people at once.
     Busy,
+    /// The upstream provider cannot be reached.
+    ProviderDown,
+    /// It did not let the person in, or is not believed.
+    ProviderRefused,
+    /// It did, and there is no account here.
+    NoAccount,
 }
 
 #[derive(Template)]
@@ -41,11 +48,16 @@ pub enum Again {
 {%- endif %}
 <form method="post" action="login">
 <input type="hidden" name="request" value="{{ request }}">
+{%- if offer.local %}
 <label for="name">{{ t.name }}</label>
 <input id="name" name="name" value="{{ name }}" autocomplete="username" autocapitalize="none" spellcheck="false" required>
 <label for="password">{{ t.password }}</label>
-<input id="password" name="password" type="password" autocomplete="current-password" required>
+<input id="password" name="password" type="password" autocomplete="current-password"{% if !offer.by_name %} required{% endif %}>
 <button name="action" value="sign-in">{{ t.sign_in }}</button>
+{%- endif %}
+{%- for provider in offer.providers %}
+<button name="provider" value="{{ provider.id }}" formaction="login-with" formnovalidate>{{ t.sign_in_with }} {{ provider.name }}</button>
+{%- endfor %}
 {%- if client.is_some() %}
 <button name="action" value="cancel" formnovalidate>{{ t.cancel }}</button>
 {%- endif %}
@@ -62,6 +74,7 @@ struct LoginPage<'a> {
     message: Option<&'static str>,
     request: &'a str,
     name: &'a str,
+    offer: &'a Offer,
 }
 
 /// What a login form needs.
@@ -77,6 +90,8 @@ pub struct Login<'a> {
     /// What was typed before.
     pub name: &'a str,
     pub again: Option<Again>,
+    /// The ways to sign in.
+    pub offer: &'a Offer,
 }
 
 /// The login form. A wrong password is 403: 401 would demand a `WWW-Authenticate` challenge.
@@ -88,20 +103,34 @@ pub fn login(login: &Login<'_>) -> Response {
         Some(Again::Wrong) => (StatusCode::FORBIDDEN, Some(t.wrong)),
         Some(Again::TooMany) => (StatusCode::TOO_MANY_REQUESTS, Some(t.too_many)),
         Some(Again::Busy) => (StatusCode::SERVICE_UNAVAILABLE, Some(t.busy)),
+        Some(Again::ProviderDown) => (StatusCode::SERVICE_UNAVAILABLE, Some(t.provider_down)),
+        Some(Again::ProviderRefused) => (StatusCode::FORBIDDEN, Some(t.provider_refused)),
+        Some(Again::NoAccount) => (StatusCode::FORBIDDEN, Some(t.no_account)),
     };
-    let page =
-        LoginPage { lang: texts.lang, t, client: login.client, message, request: login.request, name: login.name };
+    let page = LoginPage {
+        lang: texts.lang,
+        t,
+        client: login.client,
+        message,
+        request: login.request,
+        name: login.name,
+        offer: login.offer,
+    };
     show(status, &page, login.redirect_uri)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::federation::Choice;
 
     #[test]
     fn what_a_stranger_sends_is_escaped() {
         let t = &Language::French.texts().login;
-        let page = LoginPage { lang: "fr", t, client: Some("<b>"), message: None, request: "\"x", name: "'><script>" };
+        let provider = Choice { id: "\"x".to_owned(), name: "<b>".to_owned() };
+        let offer = &Offer { providers: vec![provider], local: true, by_name: false };
+        let (client, name) = (Some("<b>"), "'><script>");
+        let page = LoginPage { lang: "fr", t, client, message: None, request: "\"x", name, offer };
         let html = page.render().unwrap();
         assert!(!html.contains("<b>") && !html.contains("<script>") && !html.contains("\"\"x"));
     }

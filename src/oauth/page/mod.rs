@@ -6,6 +6,7 @@ mod continue_as;
 mod headers;
 mod login;
 mod manage;
+mod onward;
 mod problem;
 mod sign_out;
 
@@ -22,6 +23,7 @@ pub use continue_as::{ContinueAs, continue_as};
 pub use headers::framed_by;
 pub use login::{Again, Login, login};
 pub use manage::{Access, Manage, Use, manage};
+pub use onward::onward;
 pub use problem::{Problem, problem};
 pub use sign_out::{Farewell, farewell, sign_out};
 

@@ -1,6 +1,6 @@
 //! The pages in English.
 
-use super::{Chooser, Consent, Continue, Login, Manage, Problem, Scopes, SignOut, Texts};
+use super::{Chooser, Consent, Continue, Login, Manage, Onward, Problem, Scopes, SignOut, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "en",
@@ -14,6 +14,10 @@ pub const TEXTS: Texts = Texts {
         wrong: "The user name or the password is not right.",
         too_many: "Too many attempts. Wait a little, then try again.",
         busy: "Many people are signing in at this moment. Try again.",
+        sign_in_with: "Sign in with",
+        provider_down: "The sign-in of your organisation cannot be reached at the moment. Try again later.",
+        provider_refused: "The sign-in with your organisation did not work. Try again.",
+        no_account: "You signed in with your organisation, but you have no account here. Ask the people who support this service.",
     },
     go_on: Continue {
         title: "Is this you?",
@@ -101,6 +105,7 @@ pub const TEXTS: Texts = Texts {
         still: "You are still signed in",
         close: "You can close this page.",
     },
+    onward: Onward { title: "One moment", go_on: "Go on to" },
     problem: Problem {
         title: "This cannot be done",
         unknown_client: "The app is not known to this server.",

@@ -1,6 +1,6 @@
 //! The pages in French.
 
-use super::{Chooser, Consent, Continue, Login, Manage, Problem, Scopes, SignOut, Texts};
+use super::{Chooser, Consent, Continue, Login, Manage, Onward, Problem, Scopes, SignOut, Texts};
 
 pub const TEXTS: Texts = Texts {
     lang: "fr",
@@ -14,6 +14,10 @@ pub const TEXTS: Texts = Texts {
         wrong: "Le nom d’utilisateur ou le mot de passe est incorrect.",
         too_many: "Trop de tentatives. Attendez un peu, puis réessayez.",
         busy: "Beaucoup de personnes se connectent en ce moment. Réessayez.",
+        sign_in_with: "Se connecter avec",
+        provider_down: "La connexion de votre organisation est inaccessible en ce moment. Réessayez plus tard.",
+        provider_refused: "La connexion avec votre organisation n’a pas fonctionné. Réessayez.",
+        no_account: "Vous vous êtes connecté avec votre organisation, mais vous n’avez pas de compte ici. Adressez-vous au soutien de ce service.",
     },
     go_on: Continue {
         title: "Est-ce bien vous ?",
@@ -101,6 +105,7 @@ pub const TEXTS: Texts = Texts {
         still: "Vous êtes toujours connecté",
         close: "Vous pouvez fermer cette page.",
     },
+    onward: Onward { title: "Un instant", go_on: "Continuer vers" },
     problem: Problem {
         title: "Impossible de continuer",
         unknown_client: "Ce serveur ne connaît pas l’application.",

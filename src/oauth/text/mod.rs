@@ -20,6 +20,7 @@ pub struct Texts {
     pub scopes: Scopes,
     pub manage: Manage,
     pub sign_out: SignOut,
+    pub onward: Onward,
     pub problem: Problem,
 }
 
@@ -34,6 +35,10 @@ pub struct Login {
     pub wrong: &'static str,
     pub too_many: &'static str,
     pub busy: &'static str,
+    pub sign_in_with: &'static str,
+    pub provider_down: &'static str,
+    pub provider_refused: &'static str,
+    pub no_account: &'static str,
 }
 
 /// "Continue as …?"
@@ -106,6 +111,12 @@ pub struct SignOut {
     pub signed_out: &'static str,
     pub still: &'static str,
     pub close: &'static str,
+}
+
+/// The way to another server.
+pub struct Onward {
+    pub title: &'static str,
+    pub go_on: &'static str,
 }
 
 /// The page that ends an authorization.

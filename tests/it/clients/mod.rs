@@ -33,7 +33,7 @@ const REGISTERED: &str = "launch launch/patient openid fhirUser offline_access p
 const OPEN: &str = "[registry]\nallow_http = true\nallow_private_addresses = true\ndynamic = true\n";
 
 /// The folder with the libraries, installed once; `None` without npm.
-async fn libraries() -> Option<&'static Path> {
+pub async fn libraries() -> Option<&'static Path> {
     static INSTALLED: OnceCell<Option<PathBuf>> = OnceCell::const_new();
     INSTALLED.get_or_init(install).await.as_deref()
 }
@@ -44,7 +44,7 @@ async fn install() -> Option<PathBuf> {
     std::fs::create_dir_all(&folder).unwrap();
     let lock = std::fs::read(home.join("tests/clients/package-lock.json")).unwrap();
     let done = folder.join("installed");
-    for file in [".npmrc", "package.json", "package-lock.json", "launch.mjs", "in-browser.js"] {
+    for file in [".npmrc", "package.json", "package-lock.json", "launch.mjs", "in-browser.js", "provider.mjs"] {
         std::fs::copy(home.join("tests/clients").join(file), folder.join(file)).unwrap();
     }
     if std::fs::read(&done).is_ok_and(|installed| installed == lock) {

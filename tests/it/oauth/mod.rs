@@ -7,6 +7,7 @@ mod client_keys;
 mod consent;
 mod continue_as;
 mod discovery;
+mod federation;
 mod frames;
 mod keys;
 mod login;

@@ -12,6 +12,7 @@ pub mod key_server;
 pub mod planted;
 pub mod poc;
 pub mod process;
+pub mod provider;
 pub mod receiver;
 pub mod rows;
 pub mod server;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use Row::{By, Not, Open};
+use Row::{By, Not};
 
 /// What is known of a row.
 pub enum Row {
@@ -11,8 +11,6 @@ pub enum Row {
     By(&'static [&'static str]),
     /// It is left out, for a reason.
     Not(&'static str),
-    /// It is to hold and does not yet, or no test shows it: what is missing.
-    Open(&'static str),
 }
 
 /// Demands that every row stands in the list once, and that its tests exist or its reason is given. `letters`: how many
@@ -33,7 +31,7 @@ pub fn check(letters: &[(&str, usize)], rows: &[(&str, Row)]) {
                 let unknown = names.iter().filter(|name| !tests.contains(**name));
                 wrong.extend(unknown.map(|name| format!("{id}: there is no test {name}")));
             }
-            Not(reason) | Open(reason) => {
+            Not(reason) => {
                 wrong.extend((reason.len() <= 20).then(|| format!("{id}: {reason:?} is no reason")));
             }
         }
@@ -46,15 +44,6 @@ pub fn check(letters: &[(&str, usize)], rows: &[(&str, Row)]) {
 pub fn unknown<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let tests = tests();
     names.filter(|name| !tests.contains(*name)).collect()
-}
-
-/// The rows that are open, each with what is missing.
-pub fn open(rows: &[(&str, Row)]) -> Vec<String> {
-    let missing = rows.iter().filter_map(|(id, row)| match row {
-        Open(missing) => Some(format!("{id}: {missing}")),
-        By(_) | Not(_) => None,
-    });
-    missing.collect()
 }
 
 /// Every test of the sources, as `file::test`.
