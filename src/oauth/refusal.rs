@@ -8,12 +8,14 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
+use uuid::Uuid;
 
 use super::OauthState;
 use super::client_auth::decode_basic;
 use super::error::{Code, Failure};
 use super::form::Form;
 use super::strangers;
+use crate::id::token_digest;
 use crate::store;
 use crate::store::audit::Entry;
 use crate::store::client::Client;
@@ -46,10 +48,12 @@ pub async fn note(
 ) {
     let is_unbelieved = failure.code() == Code::InvalidClient;
     let client = claimed(state, headers, form).await;
+    let context = named_launch(state, form).await;
     let entry = Entry {
         action: if is_unbelieved { "client-auth" } else { action },
         outcome: if failure.is_fault() { "failed" } else { "refused" },
         client_id: client.as_ref().map(|client| client.client_id.as_str()),
+        context,
         tenant: client.as_ref().map_or(0, |client| client.tenant),
         request_id: sender.request_id.as_deref(),
         address: Some(&sender.network),
@@ -57,6 +61,14 @@ pub async fn note(
         ..Entry::default()
     };
     strangers::refused(state, &entry).await;
+}
+
+/// The launch that a code or refresh token was given for.
+async fn named_launch(state: &OauthState, form: Option<&Form>) -> Option<Uuid> {
+    let field = |name| form.and_then(|form| form.optional(name).ok().flatten());
+    let token = field("code").or_else(|| field("refresh_token"))?;
+    let mut conn = state.engine.pool.acquire().await.ok()?;
+    store::grant::context_of(&mut conn, &token_digest(token)).await.ok().flatten()
 }
 
 /// The registered client that a request names.

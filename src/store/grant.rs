@@ -72,7 +72,15 @@ const FIND_REFRESH: &str = "select r.grant_id, g.client_id, r.expires_at, r.used
       and s.used_at is not null) as sibling_used
   from refresh_token r join grant_row g on g.id = r.grant_id where r.digest = $1";
 const USE_REFRESH: &str = "update refresh_token set used_at = coalesce(used_at, $2) where digest = $1";
+const CONTEXT_OF: &str = "select g.context_id from grant_row g where g.context_id is not null
+  and g.id in (select grant_id from authorization_code where digest = $1
+    union all select grant_id from refresh_token where digest = $1)";
 const SWEEP: &str = "delete from grant_row where expires_at < $1";
+
+/// The launch context of a code or refresh token, whether it is still good or not.
+pub async fn context_of(conn: &mut PgConnection, digest: &[u8]) -> Result<Option<Uuid>> {
+    Ok(sqlx::query_scalar(CONTEXT_OF).bind(digest).fetch_optional(conn).await?)
+}
 
 /// A grant whose every condition holds at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]

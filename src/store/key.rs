@@ -9,7 +9,7 @@ use super::{Result, Tx};
 // Held to the end of the transaction: one process at a time makes, rotates or withdraws keys.
 const LOCK: &str = "select pg_advisory_xact_lock(hashtextextended('sofa.signing_key', 0))";
 const LIST: &str = "select kid, algorithm, state, private_key, public_key, created_at, active_since, published_until
-  from signing_key where published_until is null or published_until > $1 order by created_at, kid";
+  from signing_key where published_until is null or published_until > $1 order by created_at, active_since nulls last, kid";
 const INSERT: &str = "insert into signing_key
     (kid, algorithm, state, private_key, public_key, created_at, active_since, published_until)
   values ($1, $2, $3, $4, $5, $6, $7, $8)";

@@ -69,6 +69,19 @@ async fn each_refusal_is_told_once_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_refused_code_is_told_with_its_launch() {
+    let server = Oauth::start().await;
+    let (launch, context) = server.launch(|_| {}).await;
+    let code = server.code("app", &launch, "launch patient/*.rs").await;
+    let verifier = "x".repeat(43);
+    let wrong = with(&exchange(&code), &[("client_id", "app"), ("code_verifier", &verifier)]);
+    server.token(&wrong).await.refused(400, "invalid_grant");
+    let told = "select detail from audit where action = 'token-refused' and context = $1";
+    let told: String = sqlx::query_scalar(told).bind(context.id).fetch_one(&server.db.pool).await.unwrap();
+    assert_eq!(told, "code_verifier does not fit the code_challenge");
+}
+
+#[tokio::test]
 async fn what_succeeds_is_no_refusal() {
     let server = Oauth::start().await;
     let tokens = server.tokens("launch openid patient/*.rs offline_access").await;
