@@ -58,6 +58,9 @@ const MODIFIERS: [&str; 5] = ["exact", "contains", "identifier", "of-type", "mis
 #[error("{0}")]
 pub struct NotEnforceable(String);
 
+/// Filters by type and conditions; `None`: not enforceable.
+type Known = HashMap<(String, String), Option<Arc<[Filter]>>>;
+
 /// What decisions are made by.
 pub struct Rules {
     parameters: Arc<Parameters>,
@@ -65,8 +68,7 @@ pub struct Rules {
     /// The FHIR base URL.
     base: String,
     shared_patients: SharedPatients,
-    /// Filters by type and conditions; `None`: not enforceable.
-    known: RwLock<HashMap<(String, String), Option<Arc<[Filter]>>>>,
+    known: RwLock<Known>,
 }
 
 impl std::fmt::Debug for Rules {
@@ -115,6 +117,14 @@ impl Rules {
     pub fn check_all(&self, scopes: &str) -> Result<(), NotEnforceable> {
         let refusal = |scope| Some(NotEnforceable(format!("scope {scope}: {}", self.refusal(scope)?)));
         scopes.split_ascii_whitespace().find_map(refusal).map_or(Ok(()), Err)
+    }
+
+    /// What is wrong with the first scope of a list that cannot be enforced, in the characters that an `error_description`
+    /// may have (RFC 6749 section 5.2).
+    pub fn explain(&self, scopes: &str) -> Option<String> {
+        let told = self.check_all(scopes).err()?.to_string();
+        let fits = |char: char| matches!(char, ' '..='~') && !matches!(char, '"' | '\\');
+        Some(told.chars().map(|char| if fits(char) { char } else { '?' }).collect())
     }
 
     /// What conditions on resources of a type mean; `None`: they cannot be enforced.
@@ -312,6 +322,8 @@ mod tests {
         assert!(rules.refusal(&format!("patient/Observation.rs?{many}")).is_some());
         let told = rules.check_all("launch patient/*.rs patient/*.rs?_tag=x").unwrap_err().to_string();
         assert!(told.starts_with("scope patient/*.rs?_tag=x: ") && told.contains("all types"), "{told}");
+        let told = rules.explain("patient/Observation.rs?%22%C3%A9=x").unwrap();
+        assert_eq!(told, "scope patient/Observation.rs?%22%C3%A9=x: ??: the server has no such search parameter");
         assert_eq!(rules.check_all("launch patient/*.rs nonsense patient/Observation.rs?code=x"), Ok(()));
     }
 

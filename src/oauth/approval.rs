@@ -20,7 +20,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::authorize::{AuthorizationRequest, Occasion, Refusal, check_app, grantable, outside_a_launch};
+use super::authorize::{AuthorizationRequest, Occasion, Refusal, check_app, explained, grantable, outside_a_launch};
 use super::consent::Agreement;
 use super::picker::{Choice, is_open_to, may_have_shared};
 use super::{OauthState, launch_values, picked_values};
@@ -95,8 +95,11 @@ pub async fn judge(
         },
     };
     // Together with the conditions of the registration it must be enforceable too.
-    let scope = state.enforceable(grantable(&asked, client, &occasion)?);
-    let scope = with_fhir_user_if_known(&scope, context.as_ref(), user)?;
+    let scope = grantable(&asked, client, &occasion).and_then(|scope| {
+        let scope = state.enforceable(scope);
+        with_fhir_user_if_known(&scope, context.as_ref(), user)
+    });
+    let scope = scope.map_err(|refusal| explained(state, &request.asked, refusal))?;
     Ok(Judged { context, lacks_patient: matches!(occasion, Occasion::ToPick), scope })
 }
 

@@ -93,6 +93,8 @@ pub enum Refusal {
     NoLaunch,
     #[error("nothing of the requested scope can be granted")]
     Scope,
+    #[error("{0}")]
+    Conditions(String),
     #[error("the launch belongs to another user")]
     NotOwner,
     #[error("the user belongs to another organisation")]
@@ -145,7 +147,7 @@ impl Refusal {
             Self::RequestUri => "request_uri_not_supported",
             Self::ResponseType => "unsupported_response_type",
             Self::Client | Self::NotAnApp => "unauthorized_client",
-            Self::NoLaunch | Self::Scope => "invalid_scope",
+            Self::NoLaunch | Self::Scope | Self::Conditions(_) => "invalid_scope",
             Self::OtherApp | Self::NotOwner | Self::OtherOrganisation | Self::NotOffered | Self::Cancelled => {
                 "access_denied"
             }
@@ -412,7 +414,7 @@ async fn read_request(
         Some(context) => Occasion::Launch(launch_values(context)),
         None => outside_a_launch(&set, &recipient.client, state.engine.config.standalone.enabled),
     };
-    grantable(&set, &recipient.client, &occasion)?;
+    grantable(&set, &recipient.client, &occasion).map_err(|refusal| explained(state, asked, refusal))?;
     Ok(AuthorizationRequest {
         client_id: recipient.client.client_id.clone(),
         redirect_uri: recipient.redirect_uri.clone(),
@@ -424,6 +426,14 @@ async fn read_request(
         code_challenge: code_challenge.to_owned(),
         nonce: nonce.map(str::to_owned),
     })
+}
+
+/// Where nothing can be granted: why, if that is for conditions which cannot be enforced.
+pub fn explained(state: &OauthState, asked: &str, refusal: Refusal) -> Refusal {
+    match (refusal, state.engine.rules.explain(asked)) {
+        (Refusal::Scope, Some(why)) => Refusal::Conditions(why),
+        (refusal, _) => refusal,
+    }
 }
 
 /// `aud` must name this FHIR base, so that an app led astray by a false `iss` sends no token to a stranger. `resource`

@@ -12,6 +12,54 @@ use sqlx::{Connection, PgConnection};
 
 use crate::support::db::db;
 
+/// Type and parameters.
+const SEARCHES: &[&str] = &[
+    "Observation?",
+    "Observation?code=a",
+    "Observation?code=s|a,s|b&status=final",
+    "Observation?code:not=a",
+    "Observation?code:text=a",
+    "Observation?code:in=http://hl7.org/fhir/ValueSet/observation-status",
+    "Observation?value-quantity=gt5|s|kg",
+    "Observation?code-value-quantity=a$gt5",
+    "Observation?combo-code-value-quantity=a$gt5",
+    "Observation?date=2020",
+    "Observation?date=ge2020&date=lt2021",
+    "Observation?date=ap2020",
+    "Observation?subject=Patient/1",
+    "Observation?subject=1",
+    "Observation?subject:identifier=s|1",
+    "Observation?subject:Patient.name=a",
+    "Observation?subject.name=a",
+    "Observation?subject:Patient.organization.name=a",
+    "Observation?_sort=-date",
+    "Observation?_sort=status,-date,_id",
+    "Observation?_sort=value-quantity&code=a",
+    "Observation?_sort=-_lastUpdated",
+    "Observation?subject:missing=true",
+    "Observation?date:missing=false",
+    "Patient?name=a",
+    "Patient?name:exact=a",
+    "Patient?name:contains=abcd",
+    "Patient?identifier=s|1",
+    "Patient?identifier:of-type=s|a|1",
+    "Patient?_has:Observation:patient:code=a",
+    "Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=a",
+    "Patient?_id=1,2,3",
+    "Patient?_lastUpdated=gt2020",
+    "Patient?_tag=a&_profile=http://a&_source=http://b",
+    "Patient?_text=a",
+    "Patient?_content=a",
+    "Patient?_list=1",
+    "ValueSet?url=http://a",
+    "ValueSet?url:below=http://a",
+    "ValueSet?url:above=http://a/b/c",
+    "DiagnosticReport?",
+    "DiagnosticReport?subject.name=a",
+    "Patient?_has:DiagnosticReport:patient:code=a",
+    "RiskAssessment?probability=gt0.5",
+];
+
 #[tokio::test]
 async fn every_kind_of_search_starts_from_an_index() {
     let database = db().await;
@@ -59,52 +107,7 @@ async fn every_kind_of_search_starts_from_an_index() {
     let mut scans = Vec::new();
     for (caller, visible, types) in callers {
         let reach = Reach { visible, types, patients: patient_compartment() };
-        for query in [
-            "Observation?",
-            "Observation?code=a",
-            "Observation?code=s|a,s|b&status=final",
-            "Observation?code:not=a",
-            "Observation?code:text=a",
-            "Observation?code:in=http://hl7.org/fhir/ValueSet/observation-status",
-            "Observation?value-quantity=gt5|s|kg",
-            "Observation?code-value-quantity=a$gt5",
-            "Observation?combo-code-value-quantity=a$gt5",
-            "Observation?date=2020",
-            "Observation?date=ge2020&date=lt2021",
-            "Observation?date=ap2020",
-            "Observation?subject=Patient/1",
-            "Observation?subject=1",
-            "Observation?subject:identifier=s|1",
-            "Observation?subject:Patient.name=a",
-            "Observation?subject.name=a",
-            "Observation?subject:Patient.organization.name=a",
-            "Observation?_sort=-date",
-            "Observation?_sort=status,-date,_id",
-            "Observation?_sort=value-quantity&code=a",
-            "Observation?_sort=-_lastUpdated",
-            "Observation?subject:missing=true",
-            "Observation?date:missing=false",
-            "Patient?name=a",
-            "Patient?name:exact=a",
-            "Patient?name:contains=abcd",
-            "Patient?identifier=s|1",
-            "Patient?identifier:of-type=s|a|1",
-            "Patient?_has:Observation:patient:code=a",
-            "Patient?_has:Observation:patient:_has:AuditEvent:entity:agent=a",
-            "Patient?_id=1,2,3",
-            "Patient?_lastUpdated=gt2020",
-            "Patient?_tag=a&_profile=http://a&_source=http://b",
-            "Patient?_text=a",
-            "Patient?_content=a",
-            "Patient?_list=1",
-            "ValueSet?url=http://a",
-            "ValueSet?url:below=http://a",
-            "ValueSet?url:above=http://a/b/c",
-            "DiagnosticReport?",
-            "DiagnosticReport?subject.name=a",
-            "Patient?_has:DiagnosticReport:patient:code=a",
-            "RiskAssessment?probability=gt0.5",
-        ] {
+        for query in SEARCHES {
             let (kind, text) = query.split_once('?').unwrap();
             let pairs: Vec<_> = form_urlencoded::parse(text.as_bytes()).into_owned().collect();
             let query_of =

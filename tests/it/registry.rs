@@ -111,6 +111,15 @@ async fn what_is_wrong_with_a_registration_is_told_before_anything_is_stored() {
         (&["--jwks-uri", "https://10.0.0.1/jwks"], "private, local or reserved"),
         (&["--jwks-uri", "lab.example/jwks"], "not an absolute https URL"),
         (&[], "either a JWKS or a jwks_uri"),
+        (
+            &[
+                "--jwks-uri",
+                "https://lab.example/jwks",
+                "--scope",
+                "system/Patient.rs system/Observation.rs?code:not=x",
+            ],
+            "scope system/Observation.rs?code:not=x: code:not: the server does not limit scopes by this modifier",
+        ),
         (&["--jwks-uri", "https://lab.example/jwks", "--launch-url", "https://lab.example/"], "only an app"),
         (&["--jwks-uri", "https://lab.example/jwks", "--frame-ancestor", "https://lab.example"], "only a PoC"),
         (&["--jwks-uri", "https://lab.example/jwks", "--backchannel-logout-uri", "https://127.0.0.1/"], "private"),
@@ -365,6 +374,11 @@ async fn a_client_that_the_file_describes_wrongly_is_named_with_what_is_wrong() 
         (format!("role = \"service\"\njwks_file = {private:?}"), "private member \"k\""),
         ("role = \"service\"\njwks_uri = \"https://10.0.0.1/\"".to_owned(), "private, local or reserved"),
         ("role = \"app\"".to_owned(), "at least one redirect URI"),
+        (
+            format!("{app}\nscope = \"launch patient/Observation.rs?bogus=1\""),
+            "filed: scope patient/Observation.rs?bogus=1: bogus: the server has no such search parameter",
+        ),
+        (format!("{app}\nscope = \"launch patient/*.rs?_tag=x\""), "conditions on all types"),
         ("role = \"poc\"\njwks_uri = \"https://a.example/\"".to_owned(), "tenant is above 0"),
     ] {
         let told_now = apply(&server, &format!("[[registry.clients]]\nid = \"filed\"\n{entry}\n")).await.unwrap_err();

@@ -60,10 +60,13 @@ pub async fn issue(state: &OauthState, headers: &HeaderMap, form: &Form) -> Resu
         return Err(Refused::Client.into());
     }
     let asked = form.required("scope")?;
-    let scope = state.enforceable(grantable(&state.enforceable(ScopeSet::parse(asked)), &client)?);
-    if scope.is_empty() {
-        return Err(Refused::Scope.into());
-    }
+    let scope = grantable(&state.enforceable(ScopeSet::parse(asked)), &client).map(|scope| state.enforceable(scope));
+    let Some(scope) = scope.ok().filter(|scope| !scope.is_empty()) else {
+        return Err(match state.engine.rules.explain(asked) {
+            Some(why) => Failure::new(Code::InvalidScope, why),
+            None => Refused::Scope.into(),
+        });
+    };
     let withheld = withheld(asked, &client.scope, &scope, &scope, &state.engine.rules);
     let scope = scope.to_string();
     let now = state.now();

@@ -29,6 +29,15 @@ async fn what_can_never_be_granted_is_refused() {
         let assertion = assertion(&server, "service", &json!({}));
         server.token(&request(scope, &assertion)).await.refused(400, "invalid_scope");
     }
+    for (scope, why) in [
+        ("system/*.rs?x=1", "conditions on all types"),
+        ("system/Observation.rs?bogus=1", "no such search parameter"),
+        ("system/Observation.rs?code:in=http://x", "modifier"),
+    ] {
+        let refused = server.token(&request(scope, &assertion(&server, "service", &json!({})))).await;
+        let told = refused.refused(400, "invalid_scope").json()["error_description"].as_str().unwrap().to_owned();
+        assert!(told.starts_with(&format!("scope {scope}: ")) && told.contains(why), "{told}");
+    }
     let poc = server.token(&request("Context.write system/*.rs", &assertion(&server, "poc", &json!({})))).await;
     assert_eq!(poc.expect(200).json()["scope"], "Context.write system/*.rs");
     server.token(&request("", &assertion(&server, "service", &json!({})))).await.refused(400, "invalid_request");

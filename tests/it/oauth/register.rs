@@ -157,6 +157,7 @@ async fn metadata_that_cannot_be_kept_to_are_refused_and_cost_nothing() {
         (changed("response_types", json!(["token"])), "invalid_client_metadata"),
         (changed("client_name", json!("a\0b")), "invalid_client_metadata"),
         (changed("scope", json!("system/*.rs")), "invalid_client_metadata"),
+        (changed("scope", json!("patient/Observation.rs?bogus=1 patient/*.rs?_tag=x")), "invalid_client_metadata"),
         (changed("software_statement", json!("a.b.c")), "unapproved_software_statement"),
         (changed("jwks", json!({"keys": []})), "invalid_client_metadata"),
         (changed("initiate_login_uri", json!("http://app.example/launch")), "invalid_client_metadata"),
