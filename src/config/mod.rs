@@ -3,6 +3,7 @@
 //! `config/default.toml` is the reference: it is built in, names every key and is the only source of defaults.
 //! [`load`] lays a file, environment variables and flags over it, resolves `…_file` keys and checks the whole.
 
+mod accounts;
 mod check;
 mod federation;
 mod keys;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use accounts::{Accounts, SecondFactor};
 pub use federation::{Federation, Provider};
 pub use keys::Keys;
 pub use limits::Limits;
@@ -69,6 +71,8 @@ pub struct Config {
     pub standalone: Standalone,
     /// `[registry]`
     pub registry: Registry,
+    /// `[accounts]`
+    pub accounts: Accounts,
     /// `[federation]`
     pub federation: Federation,
     /// `[log]`

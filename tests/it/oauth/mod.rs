@@ -17,6 +17,7 @@ mod perimeter;
 mod probes;
 mod refresh;
 mod register;
+pub mod second_factor;
 mod sessions;
 mod token;
 
