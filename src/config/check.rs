@@ -36,6 +36,7 @@ pub(super) fn check(config: &Config) -> Checked {
     config.keys.check()?;
     config.standalone.check()?;
     config.registry.check()?;
+    config.accounts.check()?;
     config.federation.check()?;
     let types = config.context.resource_types.iter().flatten();
     for name in types {

@@ -3,6 +3,7 @@
 //! `config/default.toml` is the reference: it is built in, names every key and is the only source of defaults.
 //! [`load`] lays a file, environment variables and flags over it, resolves `…_file` keys and checks the whole.
 
+mod accounts;
 mod audit;
 mod check;
 mod federation;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 
+pub use accounts::{Accounts, SecondFactor};
 pub use audit::{Audit, OnFailure};
 pub use federation::{Federation, Provider};
 pub use keys::Keys;
@@ -73,6 +75,8 @@ pub struct Config {
     pub registry: Registry,
     /// `[audit]`
     pub audit: Audit,
+    /// `[accounts]`
+    pub accounts: Accounts,
     /// `[federation]`
     pub federation: Federation,
     /// `[log]`

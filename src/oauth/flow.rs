@@ -2,7 +2,7 @@
 //!
 //! | page | shown when | file |
 //! |---|---|---|
-//! | sign-in | nobody suitable is signed in | [`super::login`] |
+//! | sign-in | nobody suitable is signed in | [`super::login`], with the pages of [`super::local`] or [`super::federation`] |
 //! | "continue as …?" | the launch is nobody's yet, and the person did not sign in for it just now | [`super::continue_as`] |
 //! | choose | the app began the launch, and asks for a patient | [`super::picker`] |
 //! | consent | the client's policy, or the app, asks for it | [`super::consent`] |

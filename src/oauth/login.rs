@@ -2,7 +2,7 @@
 //!
 //! | situation | answer |
 //! |---|---|
-//! | right name and password | session cookie, and the next page of [`super::flow`] or 303 to the app |
+//! | right name and password, and nothing of [`super::local`] left to do | session cookie, and the next page of [`super::flow`] or 303 to the app |
 //! | wrong name, wrong password, disabled account, one whose organisation signs in upstream only | 403, the form again, the same text and about the same time |
 //! | a name at a domain of an upstream provider | 200, the page that leads there; the password is not looked at |
 //! | too many tries (see [`super::throttle`]) | 429, the form again |
@@ -22,12 +22,13 @@ use uuid::Uuid;
 use super::authorize::{AuthorizationRequest, Recipient, Refusal, refuse};
 use super::flow::{self, Flow, Purpose};
 use super::form::Parameters;
+use super::local::Pending;
 use super::page::{self, Again, Login, Problem};
 use super::password::Asker;
 use super::session::{self, SignedInUpstream, Started};
 use super::throttle::{self, Attempt, Closed};
 use super::visitor::{Visitor, record};
-use super::{OauthState, cookie, federation, manage, strangers};
+use super::{OauthState, cookie, federation, local, manage, strangers};
 use crate::id::token_digest;
 use crate::secret::Secret;
 use crate::store;
@@ -109,7 +110,7 @@ struct Submitted {
 }
 
 /// Why nobody is signed in.
-enum NotSignedIn {
+pub enum NotSignedIn {
     Again(Again),
     /// For so many seconds.
     TooMany(u64),
@@ -142,8 +143,8 @@ async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes)
     let again = |again| show(&state, &visitor, &submitted.waits, &submitted.name, Some(again));
     match check_password(&state, &visitor, &submitted).await {
         Ok((user, attempt)) => {
-            let shown = Shown { user, attempt: Some(&attempt), upstream: None, present: true, from: Step::SignIn };
-            admit(&state, &visitor, submitted.waits, shown).await
+            let (pending, at) = (Pending::new(user.id), (Step::SignIn, Some(&attempt)));
+            local::go_on(&state, &visitor, submitted.waits, user, pending, at).await
         }
         Err(NotSignedIn::Again(reason)) => again(reason),
         Err(NotSignedIn::TooMany(seconds)) => {
@@ -239,15 +240,14 @@ async fn check_password(
             Err(NotSignedIn::Again(Again::Busy))
         }
         None => {
-            let address = visitor.address.to_string();
-            record(state, &entry(visitor, &address, &submitted.waits, None, None)).await;
+            record_refused(state, visitor, &submitted.waits, None).await;
             Err(NotSignedIn::Again(Again::Wrong))
         }
     }
 }
 
 /// Counts an attempt on what `name` stands for, if one may be made now.
-async fn begin_attempt(
+pub async fn begin_attempt(
     state: &OauthState,
     visitor: &Visitor,
     waits: &Waits,
@@ -269,6 +269,11 @@ async fn begin_attempt(
             Err(NotSignedIn::TooMany(retry_after))
         }
     }
+}
+
+/// Notes a sign-in that was not let in.
+pub async fn record_refused(state: &OauthState, visitor: &Visitor, waits: &Waits, detail: Option<&str>) {
+    record(state, &entry(visitor, &visitor.address.to_string(), waits, None, detail)).await;
 }
 
 /// A sign-in for the audit trail.
@@ -329,6 +334,8 @@ async fn begin_session(
     let mut known = None;
     if let Some(attempt) = shown.attempt {
         throttle::forgive(&mut tx, attempt).await?;
+    }
+    if shown.upstream.is_none() {
         let (browser, cookie) = visitor.cookies.known_or_new();
         store::known_browser::remember(&mut tx, &browser, shown.user.id, now + cookie::KNOWN_FOR).await?;
         known = cookie;

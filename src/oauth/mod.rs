@@ -10,6 +10,7 @@
 //! | `GET /manage`, `POST /manage/end` | [`manage`] |
 //! | `POST /token` | [`token`], one file per grant type |
 //! | `POST /introspect`, `POST /revoke` | [`introspect`], [`revoke`] |
+//! | `POST /second-factor`, `/enrol`, `/new-password` | [`second_factor`], [`new_password`], and when, in [`local`] |
 //! | `GET`, `POST /logout`, `POST /sign-out` | [`logout`], and what ends with it in [`session`] |
 //! | `POST /login-with`, `GET /callback-<id>`, `GET /signed-out`, `POST /backchannel-logout-<id>` | [`federation`] |
 //! | `GET`, `POST /userinfo` | [`userinfo`] |
@@ -34,9 +35,11 @@ mod form;
 mod introspect;
 mod jwks;
 mod limits;
+mod local;
 mod login;
 mod logout;
 mod manage;
+mod new_password;
 mod page;
 mod password;
 mod picker;
@@ -44,6 +47,7 @@ mod refusal;
 mod register;
 mod revoke;
 mod rotation;
+mod second_factor;
 mod session;
 mod strangers;
 mod sweep;
@@ -154,7 +158,9 @@ pub fn router(state: OauthState) -> Router {
         .merge(federation::form_routes())
         .merge(logout::form_routes())
         .merge(manage::routes())
+        .merge(new_password::routes())
         .merge(picker::routes())
+        .merge(second_factor::routes())
         .layer(from_this_site(&state));
     let for_people = Router::new()
         .merge(authorize::routes())

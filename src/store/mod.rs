@@ -27,6 +27,7 @@ pub mod provision;
 pub mod resource;
 pub mod search;
 pub mod search_page;
+pub mod second_factor;
 pub mod subscription;
 mod transaction;
 pub mod upstream;

@@ -40,7 +40,6 @@ const FIND_BY_IDENTIFIER: &str = select!(
 const LIST: &str = select!("order by u.canonical_name");
 const SET_PASSWORD: &str =
     "update user_account set password_hash = $2, must_change = $3, updated_at = $4 where id = $1";
-const SET_HASH: &str = "update user_account set password_hash = $3 where id = $1 and password_hash = $2";
 const SET_ENABLED: &str = "update user_account set enabled = $2, updated_at = $3 where id = $1";
 const DELETE: &str = "delete from user_account where id = $1";
 
@@ -141,6 +140,13 @@ impl User {
             must_change: false,
             second_factor: FactorRule::Usual,
         }
+    }
+}
+
+impl User {
+    /// What a password must not be made of.
+    pub fn about(&self) -> [&str; 2] {
+        [&self.name, &self.display_name]
     }
 }
 
@@ -256,12 +262,6 @@ pub async fn set_password(
 ) -> Result<bool> {
     let query = sqlx::query(SET_PASSWORD).bind(id).bind(password_hash).bind(must_change).bind(now);
     Ok(query.execute(tx.conn()).await?.rows_affected() == 1)
-}
-
-/// Stores another hash of the same password, unless the password was changed meanwhile.
-pub async fn rehash(tx: &mut Tx, id: Uuid, old: &str, new: &str) -> Result<()> {
-    sqlx::query(SET_HASH).bind(id).bind(old).bind(new).execute(tx.conn()).await?;
-    Ok(())
 }
 
 /// Switches an account on or off. `false` when there is no such account.

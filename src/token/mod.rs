@@ -8,5 +8,6 @@ pub mod assertion;
 pub mod id_token;
 pub mod key_set;
 pub mod logout_token;
+pub mod one_time;
 pub mod password;
 pub mod upstream_logout;

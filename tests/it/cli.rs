@@ -80,15 +80,19 @@ async fn clients_are_registered_listed_and_disabled() {
 #[tokio::test]
 async fn passwords_come_through_standard_input_and_are_stored_as_argon2id() {
     let db = db().await;
-    out(&with(&db, &["user", "add", "jones", "--tenant", "1", "--fhir-user", "Practitioner/1"], "correct horse\n"));
+    out(&with(
+        &db,
+        &["user", "add", "jones", "--tenant", "1", "--fhir-user", "Practitioner/1"],
+        "seven green lamps dance\n",
+    ));
     let hash = "select password_hash from user_account where name = 'jones'";
     let first: String = sqlx::query_scalar(hash).fetch_one(&db.pool).await.unwrap();
     assert!(first.starts_with("$argon2id$"));
-    out(&with(&db, &["user", "passwd", "Jones"], "battery staple\n"));
+    out(&with(&db, &["user", "passwd", "Jones"], "nine blue doors whisper\n"));
     let second: String = sqlx::query_scalar(hash).fetch_one(&db.pool).await.unwrap();
     assert_ne!(first, second);
     let short = with(&db, &["user", "add", "smith", "--any-organisation"], "short\n");
-    assert!(err(&short).contains("at least 8 characters"), "{}", err(&short));
+    assert!(err(&short).contains("at least 12 characters"), "{}", err(&short));
     let listed = out(&with(&db, &["user", "list"], ""));
     assert!(listed.contains("jones") && listed.contains("Practitioner/1") && !listed.contains("argon2"));
 }
@@ -101,19 +105,78 @@ async fn a_person_belongs_somewhere_or_expressly_anywhere() {
         (&["--tenant", "1", "--any-organisation"], "cannot be used with"),
         (&["--tenant", "0"], "a number above 0"),
     ] {
-        let refused = with(&db, &[&["user", "add", "jones"], flags].concat(), "correct horse\n");
+        let refused = with(&db, &[&["user", "add", "jones"], flags].concat(), "seven green lamps dance\n");
         assert!(!refused.status.success() && err(&refused).contains(told), "{}", err(&refused));
     }
-    out(&with(&db, &["user", "add", "jones", "--any-organisation"], "correct horse\n"));
+    out(&with(&db, &["user", "add", "jones", "--any-organisation"], "seven green lamps dance\n"));
     let tenants: Vec<i64> = sqlx::query_scalar("select tenant from user_account").fetch_all(&db.pool).await.unwrap();
     assert_eq!(tenants, [0]);
+}
+
+#[tokio::test]
+async fn a_new_password_is_no_easy_one() {
+    let db = db().await;
+    let add = ["user", "add", "jones.the.doctor", "--tenant", "1"];
+    for (password, told) in [
+        ("short one!1", "too short"),
+        ("passwordpassword", "too easy to guess"),
+        ("xx Jones.The.Doctor xx", "made of the person's name"),
+    ] {
+        let refused = with(&db, &add, &format!("{password}\n"));
+        assert!(!refused.status.success() && err(&refused).contains(told), "{password}: {}", err(&refused));
+    }
+    out(&with(&db, &add, "seven green lamps dance\n"));
+    let weak = with(&db, &["user", "passwd", "jones.the.doctor"], "passwordpassword\n");
+    assert!(!weak.status.success() && err(&weak).contains("too easy to guess"), "{}", err(&weak));
+}
+
+#[tokio::test]
+async fn a_person_who_cannot_get_in_is_helped_by_an_operator() {
+    let db = db().await;
+    out(&with(&db, &["user", "add", "jones", "--tenant", "1"], "seven green lamps dance\n"));
+    let state = "select password_hash, must_change, second_factor from user_account";
+    let read = async || -> (String, bool, String) { sqlx::query_as(state).fetch_one(&db.pool).await.unwrap() };
+    let before = read().await;
+    let printed = out(&with(&db, &["user", "reset", "jones", "--print-once"], ""));
+    let password = printed.lines().find_map(|line| line.strip_prefix("password: ")).unwrap();
+    assert_eq!(password.len(), 23, "{password}");
+    let after = read().await;
+    assert!(before.0 != after.0 && !before.1 && after.1);
+    let quiet = out(&with(&db, &["user", "reset", "jones"], "nine blue doors whisper\n"));
+    assert!(!quiet.contains("nine blue"), "{quiet}");
+    out(&with(&db, &["user", "set", "jones", "--second-factor", "required"], ""));
+    assert_eq!(read().await.2, "required");
+    for (arguments, told) in [
+        (&["user", "reset", "nobody", "--print-once"][..], "there is no user nobody"),
+        (&["user", "second-factor", "reset", "jones"], "jones has no second factor"),
+        (&["user", "set", "jones", "--second-factor", "sometimes"], "usual, required or off"),
+        (&["user", "identities", "nobody"], "there is no user nobody"),
+    ] {
+        let refused = with(&db, arguments, "");
+        assert!(!refused.status.success() && err(&refused).contains(told), "{arguments:?}: {}", err(&refused));
+    }
+    assert!(out(&with(&db, &["user", "identities", "jones"], "")).contains("no upstream provider knows jones"));
+    let link =
+        "insert into upstream_identity select 'https://up.example', 's-1', id, 'up', now(), now() from user_account";
+    sqlx::query(link).execute(&db.pool).await.unwrap();
+    assert!(out(&with(&db, &["user", "identities", "jones", "--unlink"], "")).contains("https://up.example  s-1"));
+    assert!(out(&with(&db, &["user", "identities", "jones"], "")).contains("no upstream provider knows jones"));
+    let factor = "insert into second_factor select id, '\\x00', now(), 0 from user_account";
+    sqlx::query(factor).execute(&db.pool).await.unwrap();
+    out(&with(&db, &["user", "second-factor", "reset", "jones"], ""));
+    let left: i64 = sqlx::query_scalar("select count(*) from second_factor").fetch_one(&db.pool).await.unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]
 async fn people_are_changed_disabled_enabled_and_deleted() {
     let db = db().await;
     for name in ["jones", "smith"] {
-        out(&with(&db, &["user", "add", name, "--tenant", "1", "--identifier", "urn:x|1"], "correct horse\n"));
+        out(&with(
+            &db,
+            &["user", "add", name, "--tenant", "1", "--identifier", "urn:x|1"],
+            "seven green lamps dance\n",
+        ));
     }
     let listed = || -> Value { serde_json::from_str(&out(&with(&db, &["user", "list", "--json"], ""))).unwrap() };
     let set = ["user", "set", "JONES", "--name", "Dr.Jones", "--tenant", "2", "--identifier", "urn:x|2"];

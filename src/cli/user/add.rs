@@ -9,7 +9,6 @@ use crate::clock::{Clock, SystemClock};
 use crate::smart::launch::is_person;
 use crate::store;
 use crate::store::user::User;
-use crate::token::password;
 
 pub(super) const HELP: &str = "Example:\n  \
   sofa user add julie.jones --tenant 1 --display-name \"Dr Julie Jones\" --fhir-user Practitioner/jones \\\n      \
@@ -65,17 +64,19 @@ pub(super) fn tenant_number(tenant: i64) -> Result<i64> {
 }
 
 impl Add {
-    pub(super) async fn user(self) -> Result<User> {
+    pub(super) async fn user(self, shortest: usize) -> Result<User> {
         let tenant = self.organisation.number()?;
         let fhir_user = self.fhir_user.map(person).transpose()?;
-        let usual = User::new(login_name(self.name)?, password::hash(self.password.read()?).await?);
-        Ok(User {
+        let usual = User::new(login_name(self.name)?, "");
+        let mut user = User {
             display_name: self.display_name.unwrap_or(usual.display_name),
             tenant,
             fhir_user,
             identifiers: self.identifiers,
             ..usual
-        })
+        };
+        user.password_hash = Some(super::hash_of(self.password.read()?, shortest, &user).await?);
+        Ok(user)
     }
 }
 

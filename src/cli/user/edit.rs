@@ -7,6 +7,7 @@ use super::add::{identifier, login_name, person, tenant_number};
 use crate::cli::database::Opened;
 use crate::clock::{Clock, SystemClock};
 use crate::store;
+use crate::store::user::FactorRule;
 
 pub(super) const HELP: &str = "Where the organisation, the linked resource or an identifier changes, the person is signed out \
   everywhere, and what apps were granted for them ends: it was granted to somebody else, so to speak.";
@@ -36,6 +37,13 @@ pub(in crate::cli) struct Set {
     /// The person works for every organisation
     #[arg(long, conflicts_with = "tenant")]
     any_organisation: bool,
+    /// Whether the person needs one-time passwords: "usual" (as configured for all), "required" or "off"
+    #[arg(long, value_name = "RULE", value_parser = rule)]
+    second_factor: Option<FactorRule>,
+}
+
+fn rule(word: &str) -> Result<FactorRule, String> {
+    FactorRule::parse(word).ok_or_else(|| "usual, required or off".to_owned())
 }
 
 pub(super) async fn set(set: Set, opened: &Opened) -> Result<()> {
@@ -61,6 +69,7 @@ pub(super) async fn set(set: Set, opened: &Opened) -> Result<()> {
     if set.any_organisation {
         user.tenant = 0;
     }
+    user.second_factor = set.second_factor.unwrap_or(user.second_factor);
     if user == old {
         bail!("nothing to change: `sofa user set --help` shows what can be");
     }

@@ -2,6 +2,7 @@
 
 mod add;
 mod edit;
+mod reset;
 
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,14 @@ pub(super) enum Command {
     Set(edit::Set),
     /// Change a password. The person is signed out everywhere, and what apps were granted for them ends
     Passwd(Passwd),
+    /// Set a temporary password: the person has to choose another one at the next sign-in
+    #[command(after_help = reset::HELP)]
+    Reset(reset::Reset),
+    /// The second factor of a person
+    #[command(subcommand)]
+    SecondFactor(reset::SecondFactor),
+    /// Whom upstream providers know a person as
+    Identities(reset::Identities),
     /// Disable a person: signed out everywhere at once, and what apps were granted for them ends for good
     Disable(Named),
     /// Enable a disabled person. What ended stays ended
@@ -69,15 +78,18 @@ struct PasswordSource {
 pub(super) async fn run(command: Command, config: Config) -> Result<()> {
     match command {
         Command::Add(add) => {
-            let user = add.user().await?;
+            let user = add.user(config.accounts.shortest_password).await?;
             add::insert(&database::open(config).await?, &user).await
         }
         Command::List(list) => print_all(&database::open(config).await?, list.json).await,
         Command::Set(set) => edit::set(set, &database::open(config).await?).await,
         Command::Passwd(passwd) => {
-            let hash = password::hash(passwd.password.read()?).await?;
-            change_password(&database::open(config).await?, &passwd.name, &hash).await
+            let given = passwd.password.read()?;
+            change_password(&database::open(config).await?, &passwd.name, given).await
         }
+        Command::Reset(reset) => reset::reset(reset, &database::open(config).await?).await,
+        Command::SecondFactor(asked) => reset::second_factor(&asked, &database::open(config).await?).await,
+        Command::Identities(asked) => reset::identities(&asked, &database::open(config).await?).await,
         Command::Disable(named) => edit::disable(&named.name, &database::open(config).await?).await,
         Command::Enable(named) => edit::enable(&named.name, &database::open(config).await?).await,
         Command::Delete(named) => edit::delete(&named.name, &database::open(config).await?).await,
@@ -114,11 +126,22 @@ impl PasswordSource {
     }
 }
 
-async fn change_password(opened: &Opened, name: &str, hash: &str) -> Result<()> {
+/// Its hash, if it may be taken for this person.
+async fn hash_of(given: Secret<String>, shortest: usize, user: &User) -> Result<String> {
+    if let Err(weak) = password::check(&given, shortest, &user.about()) {
+        bail!(
+            "the password is not taken: {weak} (it needs at least {shortest} characters: accounts.shortest_password)"
+        );
+    }
+    Ok(password::hash(given).await?)
+}
+
+async fn change_password(opened: &Opened, name: &str, given: Secret<String>) -> Result<()> {
     let now = SystemClock.now();
     let mut tx = store::begin(&opened.pool).await?;
     let user = find(&mut tx, name).await?;
-    store::user::set_password(&mut tx, user.id, hash, false, now).await?;
+    let hash = hash_of(given, opened.config.accounts.shortest_password, &user).await?;
+    store::user::set_password(&mut tx, user.id, &hash, false, now).await?;
     store::user::end_everything(&mut tx, user.id, now).await?;
     audit(&mut tx, "user-passwd", &user).await?;
     tx.commit().await?;
@@ -153,6 +176,8 @@ async fn print_all(opened: &Opened, json: bool) -> Result<()> {
                 "enabled": user.enabled,
                 "source": user.source.as_str(),
                 "has_password": user.password_hash.is_some(),
+                "must_change": user.must_change,
+                "second_factor": user.second_factor.as_str(),
             })
         });
         println!("{}", serde_json::to_string_pretty(&shown.collect::<Vec<_>>())?);

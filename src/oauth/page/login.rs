@@ -24,6 +24,8 @@ pub enum Again {
     ProviderRefused,
     /// It did, and there is no account here.
     NoAccount,
+    /// The one-time password is wrong.
+    WrongCode,
 }
 
 #[derive(Template)]
@@ -100,7 +102,7 @@ pub fn login(login: &Login<'_>) -> Response {
     let t = &texts.login;
     let (status, message) = match login.again {
         None => (StatusCode::OK, None),
-        Some(Again::Wrong) => (StatusCode::FORBIDDEN, Some(t.wrong)),
+        Some(Again::Wrong | Again::WrongCode) => (StatusCode::FORBIDDEN, Some(t.wrong)),
         Some(Again::TooMany) => (StatusCode::TOO_MANY_REQUESTS, Some(t.too_many)),
         Some(Again::Busy) => (StatusCode::SERVICE_UNAVAILABLE, Some(t.busy)),
         Some(Again::ProviderDown) => (StatusCode::SERVICE_UNAVAILABLE, Some(t.provider_down)),

@@ -6,8 +6,10 @@ mod continue_as;
 mod headers;
 mod login;
 mod manage;
+mod new_password;
 mod onward;
 mod problem;
+mod second_factor;
 mod sign_out;
 
 use axum::Router;
@@ -23,8 +25,10 @@ pub use continue_as::{ContinueAs, continue_as};
 pub use headers::framed_by;
 pub use login::{Again, Login, login};
 pub use manage::{Access, Manage, Use, manage};
+pub use new_password::{Unfit, new_password};
 pub use onward::onward;
 pub use problem::{Problem, problem};
+pub use second_factor::{Enrol, enrol, recovery_codes, second_factor};
 pub use sign_out::{Farewell, farewell, sign_out};
 
 /// What the pages need beside themselves.

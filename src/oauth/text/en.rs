@@ -1,6 +1,8 @@
 //! The pages in English.
 
-use super::{Chooser, Consent, Continue, Login, Manage, Onward, Problem, Scopes, SignOut, Texts};
+use super::{
+    Chooser, Consent, Continue, Login, Manage, NewPassword, Onward, Problem, Scopes, SecondFactor, SignOut, Texts,
+};
 
 pub const TEXTS: Texts = Texts {
     lang: "en",
@@ -18,6 +20,36 @@ pub const TEXTS: Texts = Texts {
         provider_down: "The sign-in of your organisation cannot be reached at the moment. Try again later.",
         provider_refused: "The sign-in with your organisation did not work. Try again.",
         no_account: "You signed in with your organisation, but you have no account here. Ask the people who support this service.",
+    },
+    second_factor: SecondFactor {
+        title: "One-time password",
+        hint: "Open the app on your phone that shows your one-time passwords. Without it, use one of your recovery codes.",
+        code: "One-time password",
+        go_on: "Continue",
+        cancel: "Cancel",
+        wrong: "The one-time password is not right, or was used already.",
+        enrol_title: "Set up one-time passwords",
+        enrol_scan: "Besides your password you need one-time passwords. Scan this with an authenticator app on your phone:",
+        enrol_picture: "QR code for the authenticator app",
+        enrol_type: "Or type this key into the app:",
+        enrol_code: "One-time password that the app shows",
+        codes_title: "Recovery codes",
+        codes_hint: "If you lose your phone, each of these codes lets you sign in once. Keep them in a safe place: they are not shown again.",
+        codes_kept: "I have kept them",
+    },
+    new_password: NewPassword {
+        title: "Choose another password",
+        hint: "Your present password was set by somebody else. The new one needs at least",
+        characters: "characters, and must not be easy to guess.",
+        password: "New password",
+        again: "The same once more",
+        change: "Change",
+        cancel: "Cancel",
+        differ: "The two passwords are not the same.",
+        length: "The password is too short or too long.",
+        name: "The password must not be made of your name.",
+        guessable: "The password is too easy to guess.",
+        same: "The password must be another one than before.",
     },
     go_on: Continue {
         title: "Is this you?",

@@ -1,6 +1,8 @@
 //! The pages in French.
 
-use super::{Chooser, Consent, Continue, Login, Manage, Onward, Problem, Scopes, SignOut, Texts};
+use super::{
+    Chooser, Consent, Continue, Login, Manage, NewPassword, Onward, Problem, Scopes, SecondFactor, SignOut, Texts,
+};
 
 pub const TEXTS: Texts = Texts {
     lang: "fr",
@@ -18,6 +20,36 @@ pub const TEXTS: Texts = Texts {
         provider_down: "La connexion de votre organisation est inaccessible en ce moment. Réessayez plus tard.",
         provider_refused: "La connexion avec votre organisation n’a pas fonctionné. Réessayez.",
         no_account: "Vous vous êtes connecté avec votre organisation, mais vous n’avez pas de compte ici. Adressez-vous au soutien de ce service.",
+    },
+    second_factor: SecondFactor {
+        title: "Mot de passe à usage unique",
+        hint: "Ouvrez sur votre téléphone l’application qui affiche vos mots de passe à usage unique. Sans elle, utilisez un de vos codes de secours.",
+        code: "Mot de passe à usage unique",
+        go_on: "Continuer",
+        cancel: "Annuler",
+        wrong: "Le mot de passe à usage unique est incorrect, ou a déjà servi.",
+        enrol_title: "Configurer les mots de passe à usage unique",
+        enrol_scan: "En plus de votre mot de passe, il vous faut des mots de passe à usage unique. Numérisez ceci avec une application d’authentification sur votre téléphone :",
+        enrol_picture: "Code QR pour l’application d’authentification",
+        enrol_type: "Ou saisissez cette clé dans l’application :",
+        enrol_code: "Mot de passe à usage unique affiché par l’application",
+        codes_title: "Codes de secours",
+        codes_hint: "Si vous perdez votre téléphone, chacun de ces codes vous permet de vous connecter une fois. Conservez-les en lieu sûr : ils ne seront plus affichés.",
+        codes_kept: "Je les ai conservés",
+    },
+    new_password: NewPassword {
+        title: "Choisissez un autre mot de passe",
+        hint: "Votre mot de passe actuel a été choisi par une autre personne. Le nouveau doit compter au moins",
+        characters: "caractères et ne pas être facile à deviner.",
+        password: "Nouveau mot de passe",
+        again: "Le même encore une fois",
+        change: "Changer",
+        cancel: "Annuler",
+        differ: "Les deux mots de passe sont différents.",
+        length: "Le mot de passe est trop court ou trop long.",
+        name: "Le mot de passe ne doit pas être formé de votre nom.",
+        guessable: "Le mot de passe est trop facile à deviner.",
+        same: "Le mot de passe doit être différent du précédent.",
     },
     go_on: Continue {
         title: "Est-ce bien vous ?",

@@ -14,6 +14,8 @@ pub struct Texts {
     /// The language's tag (BCP 47).
     pub lang: &'static str,
     pub login: Login,
+    pub second_factor: SecondFactor,
+    pub new_password: NewPassword,
     pub go_on: Continue,
     pub chooser: Chooser,
     pub consent: Consent,
@@ -39,6 +41,40 @@ pub struct Login {
     pub provider_down: &'static str,
     pub provider_refused: &'static str,
     pub no_account: &'static str,
+}
+
+/// The second factor.
+pub struct SecondFactor {
+    pub title: &'static str,
+    pub hint: &'static str,
+    pub code: &'static str,
+    pub go_on: &'static str,
+    pub cancel: &'static str,
+    pub wrong: &'static str,
+    pub enrol_title: &'static str,
+    pub enrol_scan: &'static str,
+    pub enrol_picture: &'static str,
+    pub enrol_type: &'static str,
+    pub enrol_code: &'static str,
+    pub codes_title: &'static str,
+    pub codes_hint: &'static str,
+    pub codes_kept: &'static str,
+}
+
+/// Another password.
+pub struct NewPassword {
+    pub title: &'static str,
+    pub hint: &'static str,
+    pub characters: &'static str,
+    pub password: &'static str,
+    pub again: &'static str,
+    pub change: &'static str,
+    pub cancel: &'static str,
+    pub differ: &'static str,
+    pub length: &'static str,
+    pub name: &'static str,
+    pub guessable: &'static str,
+    pub same: &'static str,
 }
 
 /// "Continue as …?"

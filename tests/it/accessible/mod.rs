@@ -5,14 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sofa::config::ConsentPolicy;
+use sofa::store;
 use sofa::store::client::{AuthMethod, Client, Role};
+use sofa::store::user::{FactorRule, User};
 use url::Url;
 
 use crate::fixtures::SetContext;
+use crate::oauth::second_factor::code_at;
 use crate::support::browser::{self, Browser, Tab};
 use crate::support::server::TestServer;
 use crate::support::world::{PASSWORD, unregistered};
 
+/// The button of a provider, which nobody presses here.
+const UPSTREAM: &str = "[[federation.providers]]\nid = \"up\"\nname_en = \"The Clinic\"\nissuer = \"https://up.example\"\n\
+    client_id = \"sofa\"\ntenants = [7]\n";
 const SCOPE: &str = "launch/patient launch/encounter openid patient/*.rs user/Practitioner.r";
 
 /// The source of axe-core, installed once as the lock file says; `None` where there is no npm.
@@ -110,7 +116,7 @@ async fn every_page_works_by_the_keyboard_alone_and_has_no_barrier() {
     };
     let axe = tokio::task::spawn_blocking(axe).await.unwrap();
     for language in ["en", "fr"] {
-        let server = TestServer::start().await;
+        let server = TestServer::configured(UPSTREAM).await;
         let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
         server.user("julie", 7).await;
         let app = Client {
@@ -172,10 +178,72 @@ async fn every_page_works_by_the_keyboard_alone_and_has_no_barrier() {
             .await;
         person.arrive("manage-nothing", "main").await;
 
+        out_and_in(&mut person, &server).await;
+
         person.go_to(&request(&server, "nobody", "openid", None)).await;
         person.arrive("problem", "[role=alert]").await;
         assert!(person.browser.complaints.is_empty(), "{:#?}", person.browser.complaints);
     }
+}
+
+/// Signing out, and in again as somebody who has everything still to do: a device, recovery codes, a password.
+async fn out_and_in(person: &mut Person<'_>, server: &TestServer) {
+    sign_out(person, server).await;
+    let nina = User { second_factor: FactorRule::Required, must_change: true, ..server.user("nina", 7).await };
+    let mut tx = store::begin(&server.db.pool).await.unwrap();
+    store::user::update(&mut tx, &nina, server.now()).await.unwrap();
+    tx.commit().await.unwrap();
+    person.go_to(&request(server, "app", "openid", None)).await;
+    person.arrive("sign-in-upstream", "button[name=provider]").await;
+    sign_in(person, "nina", PASSWORD).await;
+    person.arrive("enrol", "#secret").await;
+    let secret = person.browser.eval(&person.tab, "document.querySelector('#secret').textContent").await;
+    person.fill("#code", "000000").await;
+    person.browser.press(&person.tab, "Enter").await;
+    person.arrive("enrol-again", "[role=alert]").await;
+    person.fill("#code", &code_at(secret.as_str().unwrap(), server.now().unix_timestamp())).await;
+    person.browser.press(&person.tab, "Enter").await;
+    person.arrive("recovery-codes", "li code").await;
+    let recovery = person.browser.eval(&person.tab, "document.querySelector('li code').textContent").await;
+    person.press("button[value=go-on]").await;
+    person.arrive("new-password", "#again").await;
+    for (new, page, there) in
+        [("passwordpassword", "new-password-again", "[role=alert]"), (NEW, "consent-openid", "fieldset")]
+    {
+        person.fill("#password", new).await;
+        person.fill("#again", new).await;
+        person.browser.press(&person.tab, "Enter").await;
+        person.arrive(page, there).await;
+    }
+    person.press("button[value=allow]").await;
+    assert!(person.landed().await.contains("code="));
+
+    sign_out(person, server).await;
+    person.go_to(&request(server, "app", "openid", None)).await;
+    person.arrive("sign-in-upstream", "#password").await;
+    sign_in(person, "nina", NEW).await;
+    person.arrive("second-factor", "#code").await;
+    person.fill("#code", "000000").await;
+    person.browser.press(&person.tab, "Enter").await;
+    person.arrive("second-factor-again", "[role=alert]").await;
+    person.fill("#code", recovery.as_str().unwrap()).await;
+    person.browser.press(&person.tab, "Enter").await;
+    assert!(person.landed().await.contains("code="));
+}
+
+const NEW: &str = "seven green lamps dance";
+
+async fn sign_in(person: &mut Person<'_>, name: &str, password: &str) {
+    person.fill("#name", name).await;
+    person.fill("#password", password).await;
+    person.browser.press(&person.tab, "Enter").await;
+}
+
+async fn sign_out(person: &mut Person<'_>, server: &TestServer) {
+    person.go_to(&format!("{}/logout", server.url)).await;
+    person.arrive("sign-out", "button[value=sign-out]").await;
+    person.press("button[value=sign-out]").await;
+    person.arrive("signed-out", "[role=status]").await;
 }
 
 /// A launch of a patient with two visits.

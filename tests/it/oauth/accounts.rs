@@ -110,3 +110,47 @@ async fn an_account_without_a_password_is_opened_by_none() {
         browser.fill_in(&server, &page, "federated", password).await.expect(403);
     }
 }
+
+#[tokio::test]
+async fn who_was_given_a_password_chooses_another_one_before_anything_else() {
+    let server = Oauth::start().await;
+    let julie = user_id(&server, "julie").await;
+    let temporary = "a temporary pass-phrase 7";
+    let hash = password::hash(Secret::new(temporary.into())).await.unwrap();
+    server.write(async |tx, now| store::user::set_password(tx, julie, &hash, true, now).await).await;
+    let mut browser = Browser::default();
+    let first = page(&server, &mut browser).await;
+    browser.fill_in(&server, &first, "julie", PASSWORD).await.expect(403);
+    let asked = browser.fill_in(&server, &first, "julie", temporary).await.expect(200);
+    assert!(asked.text.contains("action=\"new-password\"") && asked.text.contains("12 characters"), "{}", asked.text);
+    assert!(!browser.cookies.contains_key("__Host-sofa_session"));
+    let token = form_token(&asked);
+    let choose = |new: &'static str, again: &'static str| {
+        vec![("request", token.clone()), ("password", new.to_owned()), ("again", again.to_owned())]
+    };
+    let sent = |fields: Vec<(&'static str, String)>| fields;
+    for (new, again, told) in [
+        ("seven green lamps dance", "seven green lamps dancE", "not the same"),
+        ("short one!1", "short one!1", "too short"),
+        ("", "", "too short"),
+        ("xq7 Dr julie dances", "xq7 Dr julie dances", "made of your name"),
+        ("passwordpassword", "passwordpassword", "too easy to guess"),
+        (temporary, temporary, "another one than before"),
+    ] {
+        let fields = sent(choose(new, again));
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let again = browser.post(&server, "/new-password", &fields).await.expect(422);
+        assert!(again.text.contains(told), "{new}: {}", again.text);
+        assert!(!browser.cookies.contains_key("__Host-sofa_session"), "{new}");
+    }
+    let fields = sent(choose("seven green lamps dance", "seven green lamps dance"));
+    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    Browser::default().post(&server, "/new-password", &fields).await.expect(400);
+    browser.post(&server, "/new-password", &fields).await.code();
+    browser.post(&server, "/new-password", &fields).await.expect(400);
+    assert_eq!(server.audited("user-passwd", "success").await, 1);
+    let mut other = Browser::default();
+    let form = page(&server, &mut other).await;
+    other.fill_in(&server, &form, "julie", temporary).await.expect(403);
+    other.fill_in(&server, &form, "julie", "seven green lamps dance").await.code();
+}

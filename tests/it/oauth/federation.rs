@@ -77,7 +77,7 @@ impl Stage {
     }
 
     async fn users(&self) -> Vec<User> {
-        store::user::list(&mut *self.server.db.pool.acquire().await.unwrap()).await.unwrap()
+        store::user::list(&mut self.server.db.pool.acquire().await.unwrap()).await.unwrap()
     }
 
     /// The account made for that subject.
@@ -91,7 +91,7 @@ fn plain() -> Vec<(&'static str, &'static str)> {
     with(&authorization("app"), &[("scope", "openid profile")])
 }
 
-fn launching<'a>(launch: &'a str) -> Vec<(&'a str, &'a str)> {
+fn launching(launch: &str) -> Vec<(&str, &str)> {
     with(&authorization("app"), &[("launch", launch), ("scope", "launch openid offline_access patient/*.rs")])
 }
 
@@ -744,4 +744,12 @@ async fn nothing_but_a_whole_logout_token_ends_a_session() {
     }
     stage.server.post("/backchannel-logout-nobody", &[("logout_token", "x")], &[]).await.expect(404);
     assert!(is_signed_in(&stage, &mut browser).await);
+}
+
+#[tokio::test]
+async fn people_from_upstream_are_not_asked_for_a_second_factor_of_ours() {
+    let stage = Stage::set("create_users = true", "[accounts]\nsecond_factor = \"required\"").await;
+    stage.sign_in(&mut Browser::default(), &plain(), "anna", &json!({})).await.code();
+    let page = Browser::default().sign_in(&stage.server, &plain(), "julie", PASSWORD).await.expect(200);
+    assert!(page.text.contains("action=\"enrol\""), "{}", page.text);
 }

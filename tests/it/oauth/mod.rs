@@ -18,6 +18,7 @@ mod probes;
 mod recorded;
 mod refresh;
 mod register;
+pub mod second_factor;
 mod sessions;
 mod token;
 
