@@ -161,7 +161,7 @@ mod tests {
             ("entity=Observation/1", Test::Entity(texts(&["Observation/1"]))),
             ("entity=http://h/fhir/Observation/1", Test::Entity(texts(&["Observation/1"]))),
             ("entity=1", Test::EntityId(texts(&["1"]))),
-            ("action=D", Test::Action(texts(&["delete", "purge"]))),
+            ("action=D", Test::Action(texts(&["delete", "purge", "client-delete", "client-token-delete"]))),
             ("outcome=4", Test::Outcome(texts(&["refused"]))),
             ("subtype=login", Test::Action(texts(&["login"]))),
             ("address=10.0.", Test::Address(texts(&["10.0."]))),
