@@ -24,7 +24,7 @@ use super::OauthState;
 use super::authorize::Refusal;
 use super::flow::{self, Flow};
 use super::form::Parameters;
-use super::page::{self, ConsentForm, Item, Problem};
+use super::page::{self, Candidate, ConsentForm, Item, Problem};
 use super::visitor::{Visitor, record};
 use crate::config::ConsentPolicy;
 use crate::smart::scope::ScopeSet;
@@ -132,7 +132,14 @@ pub fn routes() -> Router<OauthState> {
 }
 
 /// The page.
-pub fn page(visitor: &Visitor, flow: &Flow, scope: &ScopeSet, declined: &[String], token: &str) -> Response {
+pub fn page(
+    visitor: &Visitor,
+    flow: &Flow,
+    scope: &ScopeSet,
+    declined: &[String],
+    patient: Option<&Candidate>,
+    token: &str,
+) -> Response {
     let texts = visitor.language.texts();
     let text = scope.to_string();
     let (told, asked): (Vec<&str>, Vec<&str>) = text.split(' ').partition(|scope| is_told_only(scope));
@@ -147,6 +154,7 @@ pub fn page(visitor: &Visitor, flow: &Flow, scope: &ScopeSet, declined: &[String
         redirect_uri: &flow.recipient.redirect_uri,
         request: token,
         person: &flow.signed_in.user.display_name,
+        patient,
         items: items.collect(),
         told: told.iter().map(|scope| texts.scopes.sentence(scope)).collect(),
     });

@@ -11,8 +11,9 @@
 //!
 //! A row of `login_request` is the only state: which page, who has signed in, what was said so far. A form works when its
 //! token, the browser's cookie, the page and, once somebody has signed in, the session cookie all fit that row; it moves
-//! the row on, or uses it up together with making the code, so of two posts of one form only one does anything. Tokens of
-//! forms are in bodies only, never in an address.
+//! the row on, or uses it up together with making the code. Each page has a token of its own: of two posts of one page only
+//! one does anything, and a button of a page that was left, whatever it stood for there, does nothing. Tokens of forms are
+//! in bodies only, never in an address.
 
 use axum::http::HeaderValue;
 use axum::response::Response;
@@ -298,10 +299,7 @@ async fn end(state: &OauthState, flow: &Flow) -> store::Result<bool> {
 pub async fn back_to_sign_in(state: &OauthState, flow: &Flow) -> store::Result<Option<String>> {
     let Some((token, step)) = &flow.form else { return Ok(None) };
     let stage = Stage { step: Step::SignIn, signed_in: None, choice: &nothing_said() };
-    let mut tx = store::begin(&state.engine.pool).await?;
-    let moved = store::flow::move_on(&mut tx, &token_digest(token), *step, stage).await?;
-    tx.commit().await?;
-    Ok(moved.then(|| token.clone()))
+    turn_over(state, token, *step, stage).await
 }
 
 async fn continue_page(
@@ -358,8 +356,9 @@ async fn visits_page(
     if may == May::OnlyAnswer {
         return Err(Refusal::InteractionRequired);
     }
+    let patient = picker::chosen_patient(state, flow, &flow.progress.pick).await?;
     let page = stand(state, visitor, flow, Step::Choose, &flow.progress, |token| {
-        picker::visits_page(visitor, flow, &visits, token)
+        picker::visits_page(visitor, flow, patient.as_ref(), &visits, token)
     });
     page.await.map(Some)
 }
@@ -375,9 +374,10 @@ async fn consent_page(
     if may == May::OnlyAnswer {
         return Err(Refusal::ConsentRequired);
     }
+    let patient = picker::chosen_patient(state, flow, &flow.progress.pick).await?;
     let progress = Progress { shown: Some(judged.scope.to_string()), ..flow.progress.clone() };
     stand(state, visitor, flow, Step::Consent, &progress, |token| {
-        consent::page(visitor, flow, &judged.scope, declined, token)
+        consent::page(visitor, flow, &judged.scope, declined, patient.as_ref(), token)
     })
     .await
 }
@@ -400,8 +400,17 @@ async fn stand(
         cookie::set(response.headers_mut(), new_cookie);
         return Ok(response);
     };
+    Ok(match turn_over(state, token, *from, stage).await? {
+        Some(next) => show(&next),
+        None => page::problem(visitor.language, Problem::FormGone),
+    })
+}
+
+/// Moves a form to another page; gives the token of that page, or `None` when the form was used meanwhile.
+async fn turn_over(state: &OauthState, token: &str, from: Step, stage: Stage<'_>) -> store::Result<Option<String>> {
+    let next = random_token();
     let mut tx = store::begin(&state.engine.pool).await?;
-    let moved = store::flow::move_on(&mut tx, &token_digest(token), *from, stage).await?;
+    let moved = store::flow::turn_over(&mut tx, &token_digest(token), from, &token_digest(&next), stage).await?;
     tx.commit().await?;
-    Ok(if moved { show(token) } else { page::problem(visitor.language, Problem::FormGone) })
+    Ok(moved.then_some(next))
 }
