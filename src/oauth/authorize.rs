@@ -513,7 +513,7 @@ pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Resu
 impl Recipient {
     /// The app's name as people are shown it.
     pub fn shown_name(&self) -> String {
-        register::shown_name(&self.client, &self.redirect_uri)
+        register::shown_name(&self.client.name, self.client.source, std::slice::from_ref(&self.redirect_uri))
     }
 
     /// Sends the browser back to the app, with `state` and `iss`. 303, so that a form is never posted again to another server.

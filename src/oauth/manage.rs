@@ -26,12 +26,14 @@ use super::approval::SignedIn;
 use super::flow::{self, Purpose};
 use super::form::Parameters;
 use super::page::{self, Access, Manage, Problem, Use};
+use super::register::shown_name;
 use super::text::Scopes;
 use super::visitor::Visitor;
 use super::{OauthState, cookie, login};
 use crate::id::token_digest;
 use crate::store;
 use crate::store::audit::Entry;
+use crate::store::client::Source;
 use crate::store::consent::Answered;
 use crate::store::flow::{Stage, Step};
 use crate::store::grant::Held;
@@ -83,7 +85,13 @@ async fn page_or_login(state: &OauthState, visitor: &Visitor) -> store::Result<R
 }
 
 /// What each client may do: by what it holds, and by what the person has agreed to.
-fn accesses(scopes: &Scopes, held: Vec<Held>, answered: Vec<Answered>) -> Vec<Access> {
+fn accesses(scopes: &Scopes, mut held: Vec<Held>, mut answered: Vec<Answered>) -> Vec<Access> {
+    let clients = held.iter_mut().map(|one| (&mut one.client_name, &one.client_source, &one.redirect_uris));
+    let others = answered.iter_mut().map(|one| (&mut one.client_name, &one.client_source, &one.redirect_uris));
+    for (name, source, redirect_uris) in clients.chain(others) {
+        // A word that is not known vouches for nobody.
+        *name = shown_name(name, Source::parse(source).unwrap_or(Source::Dynamic), redirect_uris);
+    }
     let mut clients: BTreeMap<(String, String), (Vec<String>, Access)> = BTreeMap::new();
     let mut of = |name: &str, id: &str, scope: &str| {
         let (known, access) = clients.entry((name.to_owned(), id.to_owned())).or_default();

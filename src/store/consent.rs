@@ -10,7 +10,8 @@ const FIND: &str = "select scope, refused from consent where user_id = $1 and cl
 const PUT: &str = "insert into consent (user_id, client_id, scope, refused, given_at, changed_at)
   values ($1, $2, $3, $4, $5, $5)
   on conflict (user_id, client_id) do update set scope = $3, refused = $4, changed_at = $5";
-const OF_USER: &str = "select s.client_id, c.name as client_name, s.scope, s.refused
+const OF_USER: &str =
+    "select s.client_id, c.name as client_name, c.source as client_source, c.redirect_uris, s.scope, s.refused
   from consent s join client c on c.client_id = s.client_id where s.user_id = $1 order by s.client_id limit 500";
 const DELETE: &str = "delete from consent where user_id = $1 and client_id = $2";
 
@@ -28,6 +29,9 @@ pub struct Consent {
 pub struct Answered {
     pub client_id: String,
     pub client_name: String,
+    /// How it was registered, as a word of [`super::client::Source`].
+    pub client_source: String,
+    pub redirect_uris: Vec<String>,
     /// Agreed to, space-separated.
     pub scope: String,
     /// Declined, space-separated.

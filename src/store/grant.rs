@@ -36,7 +36,7 @@ const REVOKE_BY_CLIENT: &str = "update grant_row set revoked_at = $2 where clien
 const DELETE_BY_CLIENT: &str = "delete from grant_row where client_id = $1";
 const REVOKE_BY_USER_AND_CLIENT: &str =
     "update grant_row set revoked_at = $3 where user_id = $1 and client_id = $2 and revoked_at is null";
-const HELD_FOR: &str = "select g.client_id, c.name as client_name, g.scope, g.created_at, p.name as launched_from
+const HELD_FOR: &str = "select g.client_id, c.name as client_name, c.source as client_source, c.redirect_uris, g.scope, g.created_at, p.name as launched_from
   from grant_row g
   join client c on c.client_id = g.client_id
   left join context x on x.id = g.context_id
@@ -294,6 +294,9 @@ pub async fn revoke_by_user_and_client(tx: &mut Tx, user: Uuid, client: &str, no
 pub struct Held {
     pub client_id: String,
     pub client_name: String,
+    /// How it was registered, as a word of [`super::client::Source`].
+    pub client_source: String,
+    pub redirect_uris: Vec<String>,
     /// Space-separated.
     pub scope: String,
     pub created_at: OffsetDateTime,
