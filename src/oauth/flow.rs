@@ -228,7 +228,7 @@ pub async fn advance(state: &OauthState, visitor: &Visitor, flow: &mut Flow, may
     let mut conn = state.engine.pool.acquire().await?;
     let agreement = match flow.agreement.take() {
         Some(answered) => answered,
-        None => match consent::remembered(&mut conn, client, user, &judged.scope, flow.request.ask_consent).await? {
+        None => match consent::remembered(&mut conn, client, user, &flow.request, &judged.scope).await? {
             Some(remembered) => remembered,
             None => {
                 let declined = consent::declined(&mut conn, client, user).await?;
