@@ -3,7 +3,7 @@
 //! | the launch's owner is | who may authorize it |
 //! |---|---|
 //! | known: the PoC called for this user, or this user was here before | that user |
-//! | named by `fhirUser` | the user with an identifier of that person, or whose account is linked with that very resource |
+//! | named by `fhirUser` | the user with an identifier of that person, or whose account is linked with that very resource; of another organisation's launch only after saying so ("continue as …?") |
 //! | nobody yet | the first user of the PoC's organisation; with `context.owner = "strict"` nobody |
 //!
 //! A user of no organisation in particular owns nobody's launch, unless `context.unowned_by_any_organisation` says so:
@@ -93,9 +93,12 @@ pub async fn judge(
     Ok(Judged { context, lacks_patient: matches!(occasion, Occasion::ToPick), scope })
 }
 
-async fn find_alive(state: &OauthState, conn: &mut PgConnection, id: Uuid) -> Result<ContextRow, Refusal> {
+/// The context, if it lives and so does the registration of the system that made it.
+pub async fn find_alive(state: &OauthState, conn: &mut PgConnection, id: Uuid) -> Result<ContextRow, Refusal> {
     let context = store::context::find(conn, id).await?;
-    context.filter(|context| context.is_alive(state.now())).ok_or(Refusal::Launch)
+    let context = context.filter(|context| context.is_alive(state.now())).ok_or(Refusal::Launch)?;
+    // What a system that was shut out has begun goes no further.
+    if store::client::is_enabled(conn, &context.poc_client).await? { Ok(context) } else { Err(Refusal::Launch) }
 }
 
 /// The launch of a choice, if there is one, looked at again: it must still be the user's to pick from.
@@ -114,8 +117,12 @@ async fn picked(
     };
     let context = find_alive(state, conn, id).await?;
     check_app(&context, client)?;
+    let is_of_theirs = is_of_their_organisation(&context, user, &state.engine.config.context);
     let is_theirs = is_open_to(&context, user, || is_named(&context, user));
-    if !is_theirs || context.patient.as_ref() != Some(&choice.patient) {
+    if !is_theirs
+        || (context.owner_user.is_none() && !is_of_theirs)
+        || context.patient.as_ref() != Some(&choice.patient)
+    {
         return Err(Refusal::NotOffered);
     }
     Ok((Some(context), Occasion::PickedInLaunch(values)))
@@ -194,17 +201,21 @@ fn check_owner(context: &ContextRow, user: &User, rules: &Rules) -> Result<(), R
         None if context.owner_named => is_named(context, user),
         None => match rules.owner {
             OwnerPolicy::Strict => false,
-            OwnerPolicy::FirstUser if user.tenant == context.tenant => true,
-            OwnerPolicy::FirstUser if user.tenant == 0 && rules.unowned_by_any_organisation => true,
+            OwnerPolicy::FirstUser if is_of_their_organisation(context, user, rules) => true,
             OwnerPolicy::FirstUser => return Err(Refusal::OtherOrganisation),
         },
     };
     if is_owner { Ok(()) } else { Err(Refusal::NotOwner) }
 }
 
-/// Whether the launch says of whom it is: then it cannot become somebody else's by a mistake.
-pub const fn is_spoken_for(context: &ContextRow) -> bool {
-    context.owner_user.is_some() || context.owner_named
+/// Whether the launch says that it is this user's: then nothing has to be asked. What another organisation's system says
+/// of a person is not enough: anybody's licence number can be written into a Practitioner.
+pub const fn is_spoken_for(context: &ContextRow, user: &User) -> bool {
+    context.owner_user.is_some() || (context.owner_named && context.tenant == user.tenant)
+}
+
+const fn is_of_their_organisation(context: &ContextRow, user: &User, rules: &Rules) -> bool {
+    context.tenant == user.tenant || (user.tenant == 0 && rules.unowned_by_any_organisation)
 }
 
 fn is_named(context: &ContextRow, user: &User) -> bool {

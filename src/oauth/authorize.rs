@@ -37,7 +37,7 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::approval::SignedIn;
+use super::approval::{SignedIn, find_alive};
 use super::flow::{self, Flow, May};
 use super::form::{Parameters, Repeated, is_form};
 use super::page::{self, Problem};
@@ -431,8 +431,8 @@ async fn find_launch(
         return Err(Refusal::NotAnApp);
     }
     let context = store::context::find_by_launch(conn, &token_digest(launch)).await?.ok_or(Refusal::Launch)?;
-    let now = state.now();
-    if !context.is_alive(now) || !window_is_open(&context, state.engine.config.context.launch_window, now) {
+    let context = find_alive(state, conn, context.id).await?;
+    if !window_is_open(&context, state.engine.config.context.launch_window, state.now()) {
         return Err(Refusal::Launch);
     }
     check_app(&context, client)?;

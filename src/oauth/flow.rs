@@ -3,7 +3,7 @@
 //! | page | shown when | file |
 //! |---|---|---|
 //! | sign-in | nobody suitable is signed in | [`super::login`] |
-//! | "continue as …?" | the launch is nobody's yet, and the person did not sign in for it just now | [`super::continue_as`] |
+//! | "continue as …?" | the launch is nobody's yet, or names the person but is of another organisation, and the person did not sign in for it just now | [`super::continue_as`] |
 //! | choose | the app began the launch, and asks for a patient | [`super::picker`] |
 //! | consent | the client's policy, or the app, asks for it | [`super::consent`] |
 //!
@@ -210,7 +210,8 @@ fn unavailable(error: &store::Error) -> Problem {
 /// The next page, or the code.
 pub async fn advance(state: &OauthState, visitor: &Visitor, flow: &mut Flow, may: May) -> Result<Response, Refusal> {
     let judged = judge(state, flow).await?;
-    let may_become_anybodys = judged.context.as_ref().is_some_and(|context| !approval::is_spoken_for(context));
+    let user = &flow.signed_in.user;
+    let may_become_anybodys = judged.context.as_ref().is_some_and(|context| !approval::is_spoken_for(context, user));
     if may_become_anybodys && flow.progress.pick.choice.is_none() && !flow.progress.present {
         return continue_page(state, visitor, flow, &judged, may).await;
     }

@@ -3,7 +3,7 @@
 //!
 //! | a person may pick | and the app gets |
 //! |---|---|
-//! | the patient of a launch that is theirs or names them, for this app or for any | access within that launch, for as long as it lives |
+//! | the patient of a launch that is theirs, or of their organisation and names them, for this app or for any | access within that launch, for as long as it lives |
 //! | themselves, when their account is linked with a shared Patient; no page is shown | read access to that compartment of the shared data |
 //! | a shared Patient they search for, with `standalone.shared_patients = "practitioner"` and an account linked with a Practitioner | the same |
 //!
@@ -40,7 +40,7 @@ use crate::interaction::Failure;
 use crate::interaction::search::{Place, search};
 use crate::store;
 use crate::store::client::Client;
-use crate::store::context::ContextRow;
+use crate::store::context::{ContextRow, Seeker};
 use crate::store::flow::Step;
 use crate::store::grant::Picked;
 use crate::store::user::User;
@@ -249,7 +249,10 @@ pub async fn visits(state: &OauthState, flow: &Flow, pick: &mut Pick) -> Result<
 async fn launches(state: &OauthState, flow: &Flow) -> store::Result<Vec<ContextRow>> {
     let mut conn = state.engine.pool.acquire().await?;
     let (user, client) = (&flow.signed_in.user, &flow.recipient.client.client_id);
-    store::context::open_to(&mut conn, user.id, user.fhir_user.as_deref(), client, state.now(), MOST_LAUNCHES).await
+    let is_of_any = user.tenant == 0 && state.engine.config.context.unowned_by_any_organisation;
+    let tenant = (!is_of_any).then_some(user.tenant);
+    let seeker = Seeker { user: user.id, fhir_user: user.fhir_user.as_deref(), tenant };
+    store::context::open_to(&mut conn, seeker, client, state.now(), MOST_LAUNCHES).await
 }
 
 /// The person, looking into the shared data.

@@ -32,6 +32,9 @@ const LIST: &str = "select client_id, name, role, tenant, auth_method,
     jwks, jwks_uri, redirect_uris, loopback_redirects, scope, origins, launch_urls, frame_ancestors,
     post_logout_redirect_uris, backchannel_logout_uri, source, may_introspect, enabled, consent
   from client c order by client_id";
+const IS_ENABLED: &str = "select exists (select 1 from client where client_id = $1 and enabled)";
+const HOLD: &str = "select 1 from client where client_id = $1 for share";
+const NAME: &str = "select name from client where client_id = $1";
 const SET_ENABLED: &str = "update client set enabled = $2, updated_at = $3 where client_id = $1";
 const DELETE: &str = "delete from client where client_id = $1";
 const LEAVE_OUT: &str = "update client set enabled = false, left_out = true, updated_at = $2
@@ -250,6 +253,22 @@ pub async fn find(conn: &mut PgConnection, client_id: &str) -> Result<Option<Cli
     row.map(Client::try_from).transpose()
 }
 
+/// Whether there is a client of that id and it is enabled.
+pub async fn is_enabled(conn: &mut PgConnection, client_id: &str) -> Result<bool> {
+    Ok(sqlx::query_scalar(IS_ENABLED).bind(client_id).fetch_one(conn).await?)
+}
+
+/// Keeps a client as it is until this transaction ends.
+pub async fn hold(tx: &mut Tx, client_id: &str) -> Result<()> {
+    sqlx::query(HOLD).bind(client_id).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// What people see of a client.
+pub async fn name(conn: &mut PgConnection, client_id: &str) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar(NAME).bind(client_id).fetch_optional(conn).await?)
+}
+
 /// All clients, by id.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Client>> {
     let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(conn).await?;
@@ -262,11 +281,12 @@ pub async fn set_enabled(tx: &mut Tx, client_id: &str, enabled: bool, now: Offse
     Ok(done.rows_affected() == 1)
 }
 
-/// Switches a client off and ends all that was granted to it, so that nothing of it comes back when it is switched on.
-/// `false` when there is none of that id.
+/// Switches a client off and ends all that was granted to it, and to apps in launches of it, so that nothing comes back when
+/// it is switched on. `false` when there is none of that id.
 pub async fn disable(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Result<bool> {
     let known = set_enabled(tx, client_id, false, now).await?;
     super::grant::revoke_by_client(tx, client_id, now).await?;
+    super::grant::revoke_by_launcher(tx, client_id, now).await?;
     Ok(known)
 }
 
@@ -287,6 +307,7 @@ pub async fn leave_out(tx: &mut Tx, named: &[String], now: OffsetDateTime) -> Re
     let gone: Vec<String> = sqlx::query_scalar(LEAVE_OUT).bind(named).bind(now).fetch_all(tx.conn()).await?;
     for client_id in &gone {
         super::grant::revoke_by_client(tx, client_id, now).await?;
+        super::grant::revoke_by_launcher(tx, client_id, now).await?;
     }
     Ok(gone)
 }

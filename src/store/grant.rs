@@ -21,9 +21,10 @@ const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.ten
   join client c on c.client_id = g.client_id
   left join user_account u on u.id = g.user_id
   left join context x on x.id = g.context_id
+  left join client p on p.client_id = x.poc_client
   where g.id = $1 and g.revoked_at is null and g.expires_at > $2 and c.enabled
     and (g.user_id is null or u.enabled)
-    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2))";
+    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2 and p.enabled))";
 const WAS_REVOKED: &str = "select exists (select 1 from grant_row where id = $1 and revoked_at is not null)
     or exists (select 1 from client where client_id = $2 and not enabled)
     or exists (select 1 from user_account where id = $3 and not enabled)";
@@ -33,6 +34,8 @@ const REVOKE: &str = "update grant_row set revoked_at = $2 where id = $1 and rev
 const REVOKE_BY_CONTEXT: &str = "update grant_row set revoked_at = $2 where context_id = $1 and revoked_at is null";
 const REVOKE_BY_USER: &str = "update grant_row set revoked_at = $2 where user_id = $1 and revoked_at is null";
 const REVOKE_BY_CLIENT: &str = "update grant_row set revoked_at = $2 where client_id = $1 and revoked_at is null";
+const REVOKE_BY_LAUNCHER: &str = "update grant_row set revoked_at = $2 where revoked_at is null
+  and context_id in (select id from context where poc_client = $1)";
 const DELETE_BY_CLIENT: &str = "delete from grant_row where client_id = $1";
 const REVOKE_BY_USER_AND_CLIENT: &str =
     "update grant_row set revoked_at = $3 where user_id = $1 and client_id = $2 and revoked_at is null";
@@ -42,7 +45,7 @@ const HELD_FOR: &str = "select g.client_id, c.name as client_name, c.source as c
   left join context x on x.id = g.context_id
   left join client p on p.client_id = x.poc_client
   where g.user_id = $1 and g.revoked_at is null and g.expires_at > $2 and c.enabled
-    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2))
+    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2 and p.enabled))
   order by g.created_at desc limit 500";
 const INSERT_CODE: &str = "insert into authorization_code (digest, grant_id, redirect_uri, code_challenge, expires_at)
   values ($1, $2, $3, $4, $5)";
@@ -223,7 +226,8 @@ pub async fn insert(tx: &mut Tx, grant: &NewGrant<'_>, now: OffsetDateTime) -> R
     Ok(())
 }
 
-/// The grant, if it was not revoked and has not expired, its client and user are enabled, and its context lives.
+/// The grant, if it was not revoked and has not expired, its client and user are enabled, and its context lives, with the
+/// PoC that made it.
 pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> Result<Option<LiveGrant>> {
     let row: Option<LiveRow> = sqlx::query_as(LIVE).bind(grant).bind(now).fetch_optional(conn).await?;
     let Some(row) = row else { return Ok(None) };
@@ -276,6 +280,11 @@ pub async fn revoke_by_user(tx: &mut Tx, user: Uuid, now: OffsetDateTime) -> Res
 /// Ends every grant of a client; gives their number.
 pub async fn revoke_by_client(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Result<u64> {
     Ok(sqlx::query(REVOKE_BY_CLIENT).bind(client_id).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
+/// Ends every grant within the launches of a PoC; gives their number.
+pub async fn revoke_by_launcher(tx: &mut Tx, poc_client: &str, now: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(REVOKE_BY_LAUNCHER).bind(poc_client).bind(now).execute(tx.conn()).await?.rows_affected())
 }
 
 /// Removes every grant of a client, with its codes and tokens; gives their number.

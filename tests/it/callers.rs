@@ -265,6 +265,15 @@ async fn a_disabled_client_and_a_disabled_user_are_out_at_once() {
     app.get(path).await.expect(200);
     switch(Some(("poc", false)), None).await;
     poc.get(path).await.expect(401);
+    app.get(path).await.expect(401);
+    switch(Some(("poc", true)), None).await;
+    app.get(path).await.expect(200);
+    let mut tx = sofa::store::begin(&server.db.pool).await.unwrap();
+    assert!(sofa::store::client::disable(&mut tx, "poc", now).await.unwrap());
+    tx.commit().await.unwrap();
+    switch(Some(("poc", true)), None).await;
+    app.get(path).await.expect(401);
+    poc.get(path).await.expect(401);
 }
 
 #[tokio::test]
