@@ -73,6 +73,9 @@ pub async fn judge(
     user: &User,
     choice: Option<&Choice>,
 ) -> Result<Judged, Refusal> {
+    if request.expected_user.is_some_and(|expected| expected != user.id) {
+        return Err(Refusal::LoginRequired);
+    }
     let asked = ScopeSet::parse(&request.asked);
     let (context, occasion) = match request.context {
         Some(id) => {

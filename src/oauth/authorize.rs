@@ -14,7 +14,7 @@
 //!
 //! Every answer to the app names this server (`iss`, RFC 9207), so that an app that talks to many does not take the code of
 //! one to another. An `id_token_hint` that is not of the person who is signed in, or cannot be read, counts as nobody signed
-//! in. The pages speak the first language of `ui_locales` that they know; a cookie carries it from page to page.
+//! in; when somebody else than the person it names signs in then, the app is told `login_required`. The pages speak the first language of `ui_locales` that they know; a cookie carries it from page to page.
 //!
 //! A launch may be authorized again, by its owner, as long as the launch window is open: an app that is reloaded starts
 //! over, so a launchID is not used up by its first use. The window is for beginning: who begins within it has the life of
@@ -197,6 +197,9 @@ pub struct AuthorizationRequest {
     pub context: Option<Uuid>,
     pub code_challenge: String,
     pub nonce: Option<String>,
+    /// The user the app expects (`id_token_hint`).
+    #[serde(default)]
+    pub expected_user: Option<Uuid>,
 }
 
 /// Whether the user may be, or must be, asked to sign in (OpenID Connect `prompt`, `max_age`).
@@ -206,13 +209,13 @@ struct Prompt {
     consent: bool,
     max_age: Option<Duration>,
     /// An `id_token_hint` was sent: of this person, if it is a token of this server.
-    hint: Option<Option<String>>,
+    hint: Option<Option<Uuid>>,
 }
 
 /// Of an ID token that comes back, what counts.
 #[derive(Deserialize)]
 struct Hint {
-    sub: String,
+    sub: Uuid,
 }
 
 /// The route of this endpoint.
@@ -297,14 +300,14 @@ async fn proceed(
     check_supported(parameters)?;
     let prompt = read_prompt(state, parameters).await?;
     let mut conn = state.engine.pool.acquire().await?;
-    let request = read_request(state, &mut conn, parameters, recipient, prompt.consent).await?;
+    let request = read_request(state, &mut conn, parameters, recipient, &prompt).await?;
     let frames = store::client::frame_ancestors(&mut conn, request.context).await?;
     let recipient = &Recipient { frames, ..recipient.clone() };
     drop(conn);
     let signed_in = if prompt.always { None } else { flow::find_signed_in(state, visitor).await? };
     let is_meant = |signed_in: &SignedIn| {
         prompt.max_age.is_none_or(|max_age| state.now() - signed_in.since <= max_age)
-            && prompt.hint.as_ref().is_none_or(|hint| *hint == Some(signed_in.user.id.to_string()))
+            && prompt.hint.is_none_or(|hint| hint == Some(signed_in.user.id))
     };
     if let Some(signed_in) = signed_in.filter(is_meant) {
         let may = if prompt.never { May::OnlyAnswer } else { May::Ask };
@@ -361,7 +364,7 @@ async fn read_request(
     conn: &mut PgConnection,
     parameters: &Parameters,
     recipient: &Recipient,
-    ask_consent: bool,
+    prompt: &Prompt,
 ) -> Result<AuthorizationRequest, Refusal> {
     let required = |name| parameters.one(name)?.ok_or(Refusal::Missing(name));
     for (name, longest) in [("state", LONGEST_STATE), ("nonce", LONGEST_NONCE), ("scope", LONGEST_SCOPE)] {
@@ -402,7 +405,8 @@ async fn read_request(
         redirect_uri: recipient.redirect_uri.clone(),
         state: sent_state.to_owned(),
         asked: asked.to_owned(),
-        ask_consent,
+        ask_consent: prompt.consent,
+        expected_user: prompt.hint.flatten(),
         context: context.map(|context| context.id),
         code_challenge: code_challenge.to_owned(),
         nonce: nonce.map(str::to_owned),
@@ -477,10 +481,13 @@ pub fn outside_a_launch(asked: &ScopeSet, client: &Client, standalone: bool) -> 
 /// What of `asked` this client can be granted on this occasion. Of the shared data nobody gets more than to read the
 /// compartment of the patient that was picked, so there are no `user/` scopes.
 pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Result<ScopeSet, Refusal> {
+    let registered = ScopeSet::parse(&client.scope);
     let has_resource_scopes =
         [Level::Patient, Level::User, Level::System].into_iter().any(|level| asked.has_level(level));
     let levels: &[Level] = match occasion {
         _ if asked.has("launch") != matches!(occasion, Occasion::Launch(_)) => return Err(Refusal::LaunchScope),
+        // Whoever registered it wants it to begin by itself, or not at all.
+        Occasion::Launch(_) if !registered.has("launch") => return Err(Refusal::Scope),
         Occasion::NoPatient if client.role == Role::App && has_resource_scopes => return Err(Refusal::NoLaunch),
         Occasion::Launch(values) if values.patient.is_none() => &[Level::User],
         Occasion::NoPatient => &[Level::User],
@@ -494,12 +501,11 @@ pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Resu
         Occasion::ToPick => ["patient", "encounter"].contains(&kind),
         Occasion::NoPatient => false,
     };
-    let granted = asked.within(&ScopeSet::parse(&client.scope)).only_levels(levels).only_plain(|plain| {
-        match plain.strip_prefix("launch/") {
+    let granted =
+        asked.within(&registered).only_levels(levels).only_plain(|plain| match plain.strip_prefix("launch/") {
             Some(kind) => delivers(kind),
             None => client.role == Role::Poc || !scope::is_operation(plain),
-        }
-    });
+        });
     let granted = match occasion {
         Occasion::PickedShared(_) => {
             let limit = format!("{} patient/*.rs", granted.clone().only_levels(&[]));
