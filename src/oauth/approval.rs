@@ -9,8 +9,8 @@
 //! A user of no organisation in particular owns nobody's launch, unless `context.unowned_by_any_organisation` says so:
 //! otherwise a launch address that leaked would open any clinic's launch to such an account.
 //!
-//! A request is judged when it comes, before each page and once more when the code is made: by the client as it is
-//! registered and by the context as it stands at that moment.
+//! A request is judged when it comes, before each page and once more when the code is made: by the client, the user, the
+//! session, the consent and the context as they stand at that moment; they stay so until the code is stored.
 
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -18,12 +18,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::authorize::{AuthorizationRequest, Occasion, Refusal, check_app, grantable, outside_a_launch};
-use super::consent::Agreement;
+use super::consent::{self, Agreement};
 use super::picker::{Choice, is_open_to, may_have_shared};
 use super::{OauthState, launch_values, picked_values};
 use crate::config::Context as Rules;
 use crate::config::OwnerPolicy;
 use crate::id::{new_uuid, random_token, token_digest};
+use crate::smart::client::redirect_is_registered;
 use crate::smart::scope::ScopeSet;
 use crate::store::audit::Entry;
 use crate::store::client::Client;
@@ -135,14 +136,14 @@ async fn picked(
 /// nothing is stored.
 pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Option<String>, Refusal> {
     let now = state.now();
-    let Approval { request, client, signed_in, agreement, .. } = *approval;
-    let user = &signed_in.user;
+    let Approval { request, signed_in, .. } = *approval;
     let mut tx = store::begin(&state.engine.pool).await?;
     if let Some((digest, step)) = approval.form
         && !store::flow::end(&mut tx, digest, step).await?
     {
         return Ok(None);
     }
+    let (client, user) = &hold(&mut tx, approval, now).await?;
     let judged = judge(state, tx.conn(), request, client, user, approval.choice).await?;
     let Judged { context, lacks_patient: false, scope } = judged else { return Err(Refusal::NotOffered) };
     let picked = approval.choice.map(Choice::picked);
@@ -150,6 +151,7 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
     if let Some(context) = &context {
         take_launch(&mut tx, context, user).await?;
     }
+    let agreement = &held_agreement(&mut tx, approval, (client, user), &scope).await?;
     let granted = agreement.apply(&scope).ok_or(Refusal::Cancelled)?;
     let expires_at = now + state.engine.config.oauth.code_ttl;
     let grant = NewGrant {
@@ -190,6 +192,38 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
     agreement.keep(&mut tx, &entry, now).await?;
     tx.commit().await?;
     Ok(Some(code))
+}
+
+/// The client and the user as they are now, and stay until the code is stored, as does the session: whoever disables one of
+/// them, or ends what it has, finds the grant or comes first.
+async fn hold(tx: &mut Tx, approval: &Approval<'_>, now: OffsetDateTime) -> Result<(Client, User), Refusal> {
+    let Approval { request, client, signed_in, .. } = *approval;
+    store::client::hold(tx, &client.client_id).await?;
+    let client = store::client::find(tx.conn(), &client.client_id).await?;
+    let client = client.filter(|client| client.enabled).ok_or(Refusal::Client)?;
+    if !redirect_is_registered(&request.redirect_uri, &client.redirect_uris, client.loopback_redirects) {
+        return Err(Refusal::Client);
+    }
+    let is_there = store::user::hold(tx, signed_in.user.id).await?
+        && store::login::hold(tx, &signed_in.session_digest, signed_in.user.id, now).await?;
+    let user = store::user::find(tx.conn(), signed_in.user.id).await?;
+    Ok((client, user.filter(|_| is_there).ok_or(Refusal::LoginRequired)?))
+}
+
+/// The agreement; one that was remembered, or not needed, is looked at again, and cannot be taken back until the code is
+/// stored.
+async fn held_agreement(
+    tx: &mut Tx,
+    approval: &Approval<'_>,
+    (client, user): (&Client, &User),
+    scope: &ScopeSet,
+) -> Result<Agreement, Refusal> {
+    if let Agreement::Given { .. } = approval.agreement {
+        return Ok(approval.agreement.clone());
+    }
+    store::consent::hold(tx, user.id, &client.client_id).await?;
+    let remembered = consent::remembered(tx.conn(), client, user, approval.request, scope).await?;
+    remembered.ok_or(Refusal::ConsentRequired)
 }
 
 /// The launch is from now on this user's, for good.

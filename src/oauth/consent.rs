@@ -73,7 +73,7 @@ impl Agreement {
         else {
             return Ok(());
         };
-        let before = store::consent::find(tx.conn(), user, client).await?.unwrap_or_default();
+        let before = store::consent::lock(tx, user, client, now).await?;
         store::consent::put(tx, user, client, &merged(&before, allowed, declined), now).await?;
         let detail = format!("allowed {}, declined {}", allowed.len(), declined.len());
         let entry = Entry { action: "consent", outcome: "success", detail: Some(&detail), ..*entry };

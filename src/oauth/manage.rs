@@ -155,8 +155,11 @@ async fn end_access(
     if !store::flow::end(&mut tx, &token_digest(token), Step::Manage).await? {
         return Ok(false);
     }
-    let grants = store::grant::revoke_by_user_and_client(&mut tx, user, client, now).await?;
+    // A code that is being made holds the account and the consent: either its grant is there to be ended, or it is made
+    // without them and fails.
+    store::user::lock(&mut tx, user).await?;
     let forgotten = store::consent::delete(&mut tx, user, client).await?;
+    let grants = store::grant::revoke_by_user_and_client(&mut tx, user, client, now).await?;
     if grants > 0 || forgotten {
         let detail = format!("{grants} grants ended by their user");
         let entry = Entry {

@@ -59,3 +59,20 @@ pub async fn put(tx: &mut Tx, user: Uuid, client: &str, consent: &Consent, now: 
 pub async fn delete(tx: &mut Tx, user: Uuid, client: &str) -> Result<bool> {
     Ok(sqlx::query(DELETE).bind(user).bind(client).execute(tx.conn()).await?.rows_affected() == 1)
 }
+
+const HOLD: &str = "select 1 from consent where user_id = $1 and client_id = $2 for share";
+const ENSURE: &str = "insert into consent (user_id, client_id, scope, refused, given_at, changed_at)
+  values ($1, $2, '', '', $3, $3) on conflict do nothing";
+const LOCK: &str = "select scope, refused from consent where user_id = $1 and client_id = $2 for update";
+
+/// Keeps an answer, if there is one, as it is until this transaction ends.
+pub async fn hold(tx: &mut Tx, user: Uuid, client: &str) -> Result<()> {
+    sqlx::query(HOLD).bind(user).bind(client).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// The answer, an empty one where there was none, for this transaction alone to change.
+pub async fn lock(tx: &mut Tx, user: Uuid, client: &str, now: OffsetDateTime) -> Result<Consent> {
+    sqlx::query(ENSURE).bind(user).bind(client).bind(now).execute(tx.conn()).await?;
+    Ok(sqlx::query_as(LOCK).bind(user).bind(client).fetch_one(tx.conn()).await?)
+}

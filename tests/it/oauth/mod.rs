@@ -12,6 +12,7 @@ mod login;
 mod manage;
 mod perimeter;
 mod probes;
+mod races;
 mod refresh;
 mod register;
 mod token;
