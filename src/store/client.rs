@@ -9,6 +9,7 @@ use super::{Result, Tx};
 use crate::config::ConsentPolicy;
 pub use crate::smart::client::{AuthMethod, Role, Source};
 use crate::smart::client::{Registration, is_loopback};
+use crate::smart::scope::ScopeSet;
 
 const INSERT: &str = "insert into client (client_id, name, role, tenant, auth_method, jwks, jwks_uri, redirect_uris,
     loopback_redirects, scope, origins, launch_urls, frame_ancestors, post_logout_redirect_uris, backchannel_logout_uri,
@@ -273,6 +274,17 @@ pub async fn name(conn: &mut PgConnection, client_id: &str) -> Result<Option<Str
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Client>> {
     let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(conn).await?;
     rows.into_iter().map(Client::try_from).collect()
+}
+
+/// Ends all that was granted to a client by its earlier registration, where the new one is narrower: it allows less, or
+/// demands a proof where there was none. Gives the number of grants.
+pub async fn end_wider(tx: &mut Tx, old: &Client, new: &Client, now: OffsetDateTime) -> Result<u64> {
+    let before = ScopeSet::parse(&old.scope);
+    let proves_now = old.auth_method == AuthMethod::None && new.auth_method != AuthMethod::None;
+    if before.is_within(&ScopeSet::parse(&new.scope)) && !proves_now {
+        return Ok(0);
+    }
+    super::grant::revoke_by_client(tx, &new.client_id, now).await
 }
 
 /// Switches a client on or off. `false` when there is none of that id.
