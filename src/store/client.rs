@@ -85,7 +85,7 @@ pub struct Client {
     pub backchannel_logout_uri: Option<String>,
     /// How it was registered.
     pub source: Source,
-    /// Whether its tokens may ask about tokens of others.
+    /// Whether it may ask about tokens of others: a resource server.
     pub may_introspect: bool,
     /// A disabled client gets no token, and its tokens have stopped working.
     pub enabled: bool,

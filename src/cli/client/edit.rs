@@ -37,7 +37,7 @@ pub(in crate::cli) struct Set {
     /// Where it wants to be told that its user signed out; "" for nowhere
     #[arg(long, value_name = "URL")]
     backchannel_logout_uri: Option<String>,
-    /// Whether its tokens may ask /introspect about tokens of others
+    /// Whether it may ask /introspect about tokens of others, as itself or with a token
     #[arg(long, value_name = "BOOL")]
     may_introspect: Option<bool>,
     /// For an app: whether people are asked what it may do for them

@@ -188,6 +188,7 @@ impl Oauth {
             client("signing", Role::App, AuthMethod::PrivateKeyJwt),
             client("service", Role::Service, AuthMethod::PrivateKeyJwt),
             client("poc", Role::Poc, AuthMethod::PrivateKeyJwt),
+            Client { may_introspect: true, ..client("records", Role::App, AuthMethod::ClientSecretBasic) },
             client("basic-poc", Role::Poc, AuthMethod::ClientSecretBasic),
         ] {
             client.registration().check().unwrap();
@@ -290,7 +291,7 @@ impl Oauth {
 
     /// Whether an access token still works.
     pub async fn is_alive(&self, access_token: &str) -> bool {
-        let header = basic("basic", SECRET);
+        let header = basic("records", SECRET);
         let told = self.post("/introspect", &[("token", access_token)], &[("authorization", &header)]).await;
         told.expect(200).json()["active"] == json!(true)
     }

@@ -291,7 +291,7 @@ async fn a_disabled_user_or_client_ends_what_was_granted() {
 async fn introspection_repeats_everything_the_token_response_told() {
     let server = Oauth::start().await;
     let tokens = server.tokens(FULL).await;
-    let header = basic("basic", SECRET);
+    let header = basic("records", SECRET);
     let fields = [("token", access_of(&tokens))];
     let told = server.post("/introspect", &fields, &[("authorization", &header)]).await.expect(200);
     assert_eq!(told.header("cache-control"), "no-store");
@@ -315,13 +315,15 @@ async fn introspection_repeats_everything_the_token_response_told() {
 async fn what_is_no_live_access_token_is_inactive_and_strangers_are_told_nothing() {
     let server = Oauth::start().await;
     let tokens = server.tokens(FULL).await;
-    let header = basic("basic", SECRET);
+    let header = basic("records", SECRET);
     for token in ["nonsense", "a.b.c", tokens["refresh_token"].as_str().unwrap(), tokens["id_token"].as_str().unwrap()]
     {
         let told =
             server.post("/introspect", &[("token", token)], &[("authorization", &header)]).await.expect(200).json();
         assert_eq!(told, json!({"active": false}), "{token}");
     }
+    let told = server.post("/introspect", &[("token", "x")], &[("authorization", &header)]).await.expect(200);
+    assert_eq!(told.header("cache-control"), "no-store");
     let fields = [("token", access_of(&tokens))];
     server.post("/introspect", &fields, &[]).await.refused(401, "invalid_client");
     let bad = server.post("/introspect", &fields, &[("authorization", "Bearer nonsense")]).await.expect(401);
@@ -354,9 +356,9 @@ async fn a_bearer_token_tells_of_its_own_grant_and_a_resource_servers_of_others(
         assert_eq!(ask(&one, &bearer).await, json!({"active": false}), "{client}");
     }
     let resource_server =
-        Client { may_introspect: true, ..client("records", Role::Service, AuthMethod::PrivateKeyJwt) };
+        Client { may_introspect: true, ..client("laboratory", Role::Service, AuthMethod::PrivateKeyJwt) };
     server.write(async |tx, now| store::client::insert(tx, &resource_server, now).await).await;
-    assert_eq!(ask(&one, &server.system_token("records").await).await["active"], json!(true));
+    assert_eq!(ask(&one, &server.system_token("laboratory").await).await["active"], json!(true));
 }
 
 #[tokio::test]
@@ -374,7 +376,49 @@ async fn an_organisation_is_told_nothing_of_another_ones_tokens() {
     let code = browser.sign_in(&server, &request, "guest", PASSWORD).await.code();
     let foreign = server.exchange("app", &code).await.expect(200).json();
     assert_eq!(ask(&foreign, assertion(&server, "poc", &json!({}))).await, json!(false));
-    assert_eq!(ask(&foreign, assertion(&server, "service", &json!({}))).await, json!(true));
+    assert_eq!(ask(&foreign, assertion(&server, "service", &json!({}))).await, json!(false));
+    let openid = with(&authorization("app"), &[("scope", "openid")]);
+    let code = Browser::default().sign_in(&server, &openid, "julie", PASSWORD).await.code();
+    let outside = server.exchange("app", &code).await.expect(200).json();
+    assert_eq!(ask(&outside, assertion(&server, "poc", &json!({}))).await, json!(false), "of no launch");
+}
+
+#[tokio::test]
+async fn to_prove_who_one_is_does_not_make_one_a_resource_server() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens(FULL).await;
+    let ask = async |client: &str, token: &Value| {
+        let header = basic(client, SECRET);
+        server
+            .post("/introspect", &[("token", access_of(token))], &[("authorization", &header)])
+            .await
+            .expect(200)
+            .json()
+    };
+    assert_eq!(ask("basic", &tokens).await, json!({"active": false}), "another app's");
+    assert_eq!(ask("records", &tokens).await["active"], json!(true), "it is registered to introspect");
+    let (launch, _) = server.launch(|_| {}).await;
+    let code = server.code("basic", &launch, "launch patient/*.rs").await;
+    let header = basic("basic", SECRET);
+    let own = server.post("/token", &exchange(&code), &[("authorization", &header)]).await.expect(200).json();
+    assert_eq!(ask("basic", &own).await["active"], json!(true), "its own");
+    assert_eq!(ask("basic-poc", &own).await["active"], json!(true), "of a launch within the organisation");
+    let proof = assertion(&server, "signing", &json!({}));
+    let fields = [vec![("token", access_of(&tokens))], signed(&proof).to_vec()];
+    let told = server.post("/introspect", &fields.concat(), &[]).await.expect(200).json();
+    assert_eq!(told, json!({"active": false}));
+}
+
+#[tokio::test]
+async fn a_used_code_that_is_sent_again_and_again_is_written_down_once() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let code = server.code("app", &launch, "launch patient/*.rs").await;
+    server.exchange("app", &code).await.expect(200);
+    for _ in 0..3 {
+        server.exchange("app", &code).await.refused(400, "invalid_grant");
+    }
+    assert_eq!(server.audited("token", "refused").await, 1);
 }
 
 #[tokio::test]
