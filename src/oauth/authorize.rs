@@ -10,6 +10,8 @@
 //! | anything else wrong | 303 to the app with `error`, `error_description` and `state` |
 //! | `prompt=none` and nobody suitable is signed in | 303 with `login_required` |
 //! | `prompt=none` and somebody is, but a page is needed | 303 with `interaction_required` or `consent_required` |
+//! | posted by a page of another site | 303 here again, with the browser's cookies (see [`super::posted`]) |
+//! | `HEAD` | 405 |
 //! | a request object (OpenID Connect Core 1.0 section 6), by value or by reference | 303 with `request_not_supported`, `request_uri_not_supported` |
 //!
 //! Every answer to the app names this server (`iss`, RFC 9207), so that an app that talks to many does not take the code of
@@ -42,7 +44,7 @@ use super::flow::{self, Flow, May};
 use super::form::{Parameters, Repeated, is_form};
 use super::page::{self, Problem};
 use super::visitor::{Language, Visitor, record};
-use super::{OauthState, cookie, launch_values, login, register, strangers};
+use super::{OauthState, cookie, launch_values, login, posted, register, strangers};
 use crate::id::token_digest;
 use crate::smart::client::redirect_is_registered;
 use crate::smart::launch::LaunchValues;
@@ -220,12 +222,20 @@ struct Hint {
 
 /// The route of this endpoint.
 pub fn routes() -> Router<OauthState> {
-    Router::new().route("/authorize", routing::get(get).post(post))
+    // Whoever only looks (HEAD) must not get a code, or own a launch.
+    Router::new().route("/authorize", routing::get(get).post(post).head(async || StatusCode::METHOD_NOT_ALLOWED))
 }
 
 /// `GET /authorize`.
 async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    begin(&state, visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
+    match (parameters.one(posted::TOKEN), parameters.one("client_id")) {
+        (Ok(Some(token)), Ok(None)) => match posted::take(&state, token).await {
+            Ok(kept) => begin(&state, visitor, &Parameters::parse(kept.as_bytes())).await,
+            Err(problem) => page::problem(visitor.language, problem),
+        },
+        _ => begin(&state, visitor, &parameters).await,
+    }
 }
 
 /// `POST /authorize`.
@@ -233,7 +243,12 @@ async fn post(State(state): State<OauthState>, request: Request) -> Response {
     let is_form = is_form(&request);
     let (mut parts, body) = request.into_parts();
     let Ok(visitor) = Visitor::from_request_parts(&mut parts, &state).await;
+    let is_from_elsewhere = posted::is_from_elsewhere(&parts.headers, &visitor);
     match Bytes::from_request(Request::from_parts(parts, body), &state).await {
+        Ok(body) if is_form && is_from_elsewhere => {
+            let kept = posted::keep(&state, &visitor, &body).await;
+            kept.unwrap_or_else(|problem| page::problem(visitor.language, problem))
+        }
         Ok(body) if is_form => begin(&state, visitor, &Parameters::parse(&body)).await,
         _ => page::problem(visitor.language, Problem::Malformed),
     }

@@ -24,6 +24,8 @@ const SWEEP: &str = "delete from login_request where expires_at < $1";
 /// The page that a form stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// None yet: an authorization request that was posted from another site.
+    Authorize,
     /// Name and password.
     SignIn,
     /// "Continue as …?"
@@ -39,6 +41,7 @@ pub enum Step {
 impl Step {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Authorize => "authorize",
             Self::SignIn => "sign-in",
             Self::Continue => "continue",
             Self::Choose => "choose",

@@ -403,8 +403,12 @@ pub struct Browser {
 impl Browser {
     async fn send(&mut self, server: &Oauth, request: Request<Body>) -> Answer {
         let (mut parts, body) = request.into_parts();
-        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        parts.headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        // What another site's page posts goes without `Lax` cookies.
+        let is_held_back = parts.method == "POST" && self.headers.contains(&("sec-fetch-site", "cross-site"));
+        if !is_held_back {
+            let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            parts.headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        }
         parts.headers.insert(header::ACCEPT_LANGUAGE, self.language.parse().unwrap());
         for (name, value) in self.headers {
             parts.headers.insert(*name, value.parse().unwrap());
