@@ -1,5 +1,7 @@
 //! Registered clients: apps, point-of-care systems and backend services.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -44,8 +46,8 @@ const BRING_BACK: &str = "update client set enabled = true, left_out = false, up
   where client_id = $1 and left_out";
 // Held to the end of the transaction: one process at a time brings the registry in line with its configuration file.
 const LOCK: &str = "select pg_advisory_xact_lock(hashtextextended('sofa.client', 0))";
-const ORIGIN_IS_KNOWN: &str = "select exists (select 1 from client where enabled and origins @> array[$1])
-    or ($2 and exists (select 1 from client where enabled and loopback_redirects))";
+const ORIGINS: &str = "select distinct origin from client, unnest(origins) as origin where enabled";
+const ANY_LOOPBACK: &str = "select exists (select 1 from client where enabled and loopback_redirects)";
 
 /// A registered client.
 #[derive(Clone, Debug, PartialEq)]
@@ -329,10 +331,26 @@ pub async fn bring_back(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Re
     Ok(sqlx::query(BRING_BACK).bind(client_id).bind(now).execute(tx.conn()).await?.rows_affected() == 1)
 }
 
-/// Whether some enabled client registered this web origin, or one on this machine is meant by a demonstration client's
-/// loopback patterns.
-pub async fn origin_is_known(conn: &mut PgConnection, origin: &str) -> Result<bool> {
-    Ok(sqlx::query_scalar(ORIGIN_IS_KNOWN).bind(origin).bind(is_loopback(origin)).fetch_one(conn).await?)
+/// The web origins whose pages may call this server.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    named: HashSet<String>,
+    /// Those of this machine, which a demonstration client's patterns mean.
+    loopback: bool,
+}
+
+impl Origins {
+    /// Whether some enabled client registered this one.
+    pub fn hold(&self, origin: &str) -> bool {
+        self.named.contains(origin) || (self.loopback && is_loopback(origin))
+    }
+}
+
+/// The web origins of all enabled clients.
+pub async fn origins(conn: &mut PgConnection) -> Result<Origins> {
+    let named: Vec<String> = sqlx::query_scalar(ORIGINS).fetch_all(&mut *conn).await?;
+    let loopback = sqlx::query_scalar(ANY_LOOPBACK).fetch_one(conn).await?;
+    Ok(Origins { named: named.into_iter().collect(), loopback })
 }
 
 const FRAME_ANCESTORS: &str =

@@ -79,6 +79,23 @@ async fn the_token_endpoint_answers_pages_of_registered_origins_only() {
 }
 
 #[tokio::test]
+async fn however_many_pages_ask_the_registered_origins_are_looked_up_once() {
+    let server = Oauth::start().await;
+    let ask = async |origin: String| {
+        let request =
+            Request::options("/token").header("origin", origin).header("access-control-request-method", "POST");
+        server.send(request.body(Body::empty()).unwrap()).await.header("access-control-allow-origin").to_owned()
+    };
+    assert_eq!(ask("https://app.example".into()).await, "https://app.example");
+    // From here on each question of the database would fail, and be answered by no.
+    sqlx::query("alter table client rename to client_gone").execute(&server.db.pool).await.unwrap();
+    let strangers = (0..50).map(|number| ask(format!("https://x{number}.example")));
+    assert!(futures_util::future::join_all(strangers).await.iter().all(String::is_empty));
+    assert_eq!(ask("https://app.example".into()).await, "https://app.example", "a failure forgets nothing");
+    sqlx::query("alter table client_gone rename to client").execute(&server.db.pool).await.unwrap();
+}
+
+#[tokio::test]
 async fn every_advertised_endpoint_exists() {
     let server = Oauth::start().await;
     let document = server.get("/.well-known/openid-configuration").await.json();
