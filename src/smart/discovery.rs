@@ -68,7 +68,7 @@ pub fn openid_configuration(issuer: &str) -> Value {
     document["id_token_signing_alg_values_supported"] = json!(["RS256"]);
     document["claims_supported"] =
         json!(["iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "fhirUser", "name", "preferred_username"]);
-    document["prompt_values_supported"] = json!(["none", "login"]);
+    document["prompt_values_supported"] = json!(["none", "login", "select_account", "consent"]);
     document["ui_locales_supported"] = json!(["en", "fr"]);
     document["claims_parameter_supported"] = json!(false);
     document["request_parameter_supported"] = json!(false);

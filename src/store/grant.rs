@@ -66,6 +66,7 @@ const FIND_REFRESH: &str = "select r.grant_id, g.client_id, r.expires_at, r.used
       and s.used_at is not null) as sibling_used
   from refresh_token r join grant_row g on g.id = r.grant_id where r.digest = $1";
 const USE_REFRESH: &str = "update refresh_token set used_at = coalesce(used_at, $2) where digest = $1";
+const SWEEP_REFRESH: &str = "delete from refresh_token where expires_at < $1";
 const SWEEP: &str = "delete from grant_row where expires_at < $1";
 
 /// A grant whose every condition holds at this moment.
@@ -393,8 +394,10 @@ pub async fn use_refresh(tx: &mut Tx, digest: &[u8], now: OffsetDateTime) -> Res
     Ok(())
 }
 
-/// Removes grants that expired before `before`, with their codes and refresh tokens.
+/// Removes grants that expired before `before`, with their codes and refresh tokens, and of the others the refresh tokens
+/// that did: a grant that is renewed for a month leaves one behind each time.
 pub async fn sweep(tx: &mut Tx, before: OffsetDateTime) -> Result<u64> {
+    sqlx::query(SWEEP_REFRESH).bind(before).execute(tx.conn()).await?;
     Ok(sqlx::query(SWEEP).bind(before).execute(tx.conn()).await?.rows_affected())
 }
 
