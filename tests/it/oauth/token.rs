@@ -248,6 +248,9 @@ async fn everything_of_a_grant_dies_with_its_context() {
     let (launch, context) = server.launch(|_| {}).await;
     let code = server.code("app", &launch, FULL).await;
     let pending = server.code("app", &launch, FULL).await;
+    let online = server.code("app", &launch, "launch patient/*.rs online_access").await;
+    let online = server.exchange("app", &online).await.expect(200).json();
+    let online = server.token(&refresh_of(&online)).await.expect(200).json();
     let tokens = server.exchange("app", &code).await.expect(200).json();
     server
         .write(async |tx, now| {
@@ -255,8 +258,10 @@ async fn everything_of_a_grant_dies_with_its_context() {
             store::grant::revoke_by_context(tx, context.id, now).await
         })
         .await;
-    assert!(!server.is_alive(access_of(&tokens)).await);
-    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+    for tokens in [&tokens, &online] {
+        assert!(!server.is_alive(access_of(tokens)).await);
+        server.token(&refresh_of(tokens)).await.refused(400, "invalid_grant");
+    }
     server.exchange("app", &pending).await.refused(400, "invalid_grant");
 }
 
@@ -484,4 +489,56 @@ async fn a_sweep_removes_only_what_can_never_be_used_again() {
     assert_eq!(sofa::oauth::sweep(&server.engine.pool, server.clock.now()).await.unwrap(), 1);
     server.token(&refresh_of(&old)).await.refused(400, "invalid_grant");
     server.token(&refresh_of(&young)).await.expect(200);
+}
+
+#[tokio::test]
+async fn of_two_exchanges_at_once_one_gets_tokens_and_they_end() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let code = server.code("app", &launch, "launch patient/*.rs offline_access").await;
+    let answers = futures_util::future::join_all((0..4).map(|_| server.exchange("app", &code))).await;
+    let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!((good.len(), bad.len()), (1, 3));
+    for answer in bad {
+        answer.refused(400, "invalid_grant");
+    }
+    let tokens = good[0].json();
+    assert!(!server.is_alive(access_of(&tokens)).await, "one of the holders of the code is a thief");
+    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_refresh_says_all_that_a_token_response_must() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens("launch patient/*.rs offline_access").await;
+    let renewed = server.token(&refresh_of(&tokens)).await.expect(200);
+    assert_eq!((renewed.header("cache-control"), renewed.header("pragma")), ("no-store", "no-cache"));
+    let renewed = renewed.json();
+    assert_eq!((&renewed["token_type"], &renewed["expires_in"]), (&json!("Bearer"), &json!(3600)));
+    assert_eq!(renewed["scope"], tokens["scope"]);
+    assert!(server.is_alive(access_of(&renewed)).await);
+}
+
+#[tokio::test]
+async fn what_else_a_launch_is_about_is_granted_only_where_it_is_delivered() {
+    let server = Oauth::start().await;
+    let asking = Client {
+        scope: "launch launch/imagingstudy launch/questionnaire patient/*.rs".into(),
+        ..client("asking", Role::App, AuthMethod::None)
+    };
+    server.write(async |tx, now| store::client::insert(tx, &asking, now).await).await;
+    for (context, scope) in [
+        (vec!["ImagingStudy/i-1".to_owned()], "launch launch/imagingstudy patient/*.rs"),
+        (vec!["Questionnaire/q-1".to_owned()], "launch launch/questionnaire patient/*.rs"),
+        (vec!["ImagingStudy/i-1".to_owned(), "ImagingStudy/i-2".to_owned()], "launch launch/imagingstudy patient/*.rs"),
+        (Vec::new(), "launch patient/*.rs"),
+    ] {
+        let (launch, _) = server.launch(|row| row.fhir_context = context.clone()).await;
+        let code = server.code("asking", &launch, &asking.scope).await;
+        let reply = server.exchange("asking", &code).await.expect(200).json();
+        assert_eq!(reply["scope"], scope);
+        let told: Vec<_> = context.iter().map(|reference| json!({ "reference": reference })).collect();
+        let expected = if told.is_empty() { Value::Null } else { json!(told) };
+        assert_eq!(reply.get("fhirContext").cloned().unwrap_or_default(), expected);
+    }
 }
