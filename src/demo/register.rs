@@ -119,6 +119,8 @@ fn clients(credentials: &Credentials, app_url: &str) -> Result<Vec<Client>> {
         with_key(client(SERVICE, "Demonstration service", Role::Service, "system/*.cruds"), &credentials.service)?,
     ];
     let mut sample = client(&sample_app_id(app_url), "Heart Rate (sample app)", Role::App, APP_SCOPE);
+    // On this machine any program could stand there: only a demonstration asks nobody.
+    sample.loopback_redirects = true;
     sample.redirect_uris = vec![format!("{app_url}/")];
     sample.origins = vec![app_url.to_owned()];
     all.push(sample);

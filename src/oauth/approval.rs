@@ -3,7 +3,7 @@
 //! | the launch's owner is | who may authorize it |
 //! |---|---|
 //! | known: the PoC called for this user, or this user was here before | that user; if `fhirUser` names somebody, only as that person too |
-//! | named by `fhirUser` | the user with an identifier of that person, or whose account is linked with that very resource |
+//! | named by `fhirUser` | the user with an identifier of that person, or whose account is linked with that very resource; of another organisation's launch only after saying so ("continue as …?") |
 //! | nobody yet | the first user of the PoC's organisation; with `context.owner = "strict"` nobody |
 //!
 //! The claim `fhirUser` is what the launch names, else what the account is linked with. So nobody owns a launch that names
@@ -12,8 +12,8 @@
 //! A user of no organisation in particular owns nobody's launch, unless `context.unowned_by_any_organisation` says so:
 //! otherwise a launch address that leaked would open any clinic's launch to such an account.
 //!
-//! A request is judged when it comes, before each page and once more when the code is made: by the client as it is
-//! registered and by the context as it stands at that moment.
+//! A request is judged when it comes, before each page and once more when the code is made: by the client, the user, the
+//! session, the consent and the context as they stand at that moment; they stay so until the code is stored.
 
 use serde_json::{Map, Value};
 use sqlx::PgConnection;
@@ -21,13 +21,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::authorize::{AuthorizationRequest, Occasion, Refusal, check_app, explained, grantable, outside_a_launch};
-use super::consent::Agreement;
+use super::consent::{self, Agreement};
 use super::picker::{Choice, is_open_to, may_have_shared};
 use super::{OauthState, launch_values, picked_values};
 use crate::access::Rules;
 use crate::config::Context as OwnerRules;
 use crate::config::OwnerPolicy;
 use crate::id::{new_uuid, random_token, token_digest};
+use crate::smart::client::redirect_is_registered;
 use crate::smart::scope::ScopeSet;
 use crate::store::audit::Entry;
 use crate::store::client::Client;
@@ -79,6 +80,9 @@ pub async fn judge(
     user: &User,
     choice: Option<&Choice>,
 ) -> Result<Judged, Refusal> {
+    if request.expected_user.is_some_and(|expected| expected != user.id) {
+        return Err(Refusal::LoginRequired);
+    }
     let asked = state.enforceable(ScopeSet::parse(&request.asked));
     let (context, occasion) = match request.context {
         Some(id) => {
@@ -103,9 +107,12 @@ pub async fn judge(
     Ok(Judged { context, lacks_patient: matches!(occasion, Occasion::ToPick), scope })
 }
 
-async fn find_alive(state: &OauthState, conn: &mut PgConnection, id: Uuid) -> Result<ContextRow, Refusal> {
+/// The context, if it lives and so does the registration of the system that made it.
+pub async fn find_alive(state: &OauthState, conn: &mut PgConnection, id: Uuid) -> Result<ContextRow, Refusal> {
     let context = store::context::find(conn, id).await?;
-    context.filter(|context| context.is_alive(state.now())).ok_or(Refusal::Launch)
+    let context = context.filter(|context| context.is_alive(state.now())).ok_or(Refusal::Launch)?;
+    // What a system that was shut out has begun goes no further.
+    if store::client::is_enabled(conn, &context.poc_client).await? { Ok(context) } else { Err(Refusal::Launch) }
 }
 
 /// The launch of a choice, if there is one, looked at again: it must still be the user's to pick from.
@@ -124,8 +131,12 @@ async fn picked(
     };
     let context = find_alive(state, conn, id).await?;
     check_app(&context, client)?;
+    let is_of_theirs = is_of_their_organisation(&context, user, &state.engine.config.context);
     let is_theirs = is_open_to(&context, user, || is_named(&context, user));
-    if !is_theirs || context.patient.as_ref() != Some(&choice.patient) {
+    if !is_theirs
+        || (context.owner_user.is_none() && !is_of_theirs)
+        || context.patient.as_ref() != Some(&choice.patient)
+    {
         return Err(Refusal::NotOffered);
     }
     Ok((Some(context), Occasion::PickedInLaunch(values)))
@@ -135,14 +146,14 @@ async fn picked(
 /// nothing is stored.
 pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Option<String>, Refusal> {
     let now = state.now();
-    let Approval { request, client, signed_in, agreement, .. } = *approval;
-    let user = &signed_in.user;
+    let Approval { request, signed_in, .. } = *approval;
     let mut tx = store::begin(&state.engine.pool).await?;
     if let Some((digest, step)) = approval.form
         && !store::flow::end(&mut tx, digest, step).await?
     {
         return Ok(None);
     }
+    let (client, user) = &hold(&mut tx, approval, now).await?;
     let judged = judge(state, tx.conn(), request, client, user, approval.choice).await?;
     let Judged { context, lacks_patient: false, scope } = judged else { return Err(Refusal::NotOffered) };
     let picked = approval.choice.map(Choice::picked);
@@ -150,6 +161,7 @@ pub async fn approve(state: &OauthState, approval: &Approval<'_>) -> Result<Opti
     if let Some(context) = &context {
         take_launch(&mut tx, context, user).await?;
     }
+    let agreement = &held_agreement(&mut tx, approval, (client, user), &scope).await?;
     let granted = agreement.apply(&scope).ok_or(Refusal::Cancelled)?;
     let expires_at = now + state.engine.config.oauth.code_ttl;
     let grant = NewGrant {
@@ -207,6 +219,37 @@ fn told(grant: &NewGrant<'_>) -> String {
 
 /// Longer ones are cut.
 const LONGEST_DETAIL: usize = 4000;
+/// The client and the user as they are now, and stay until the code is stored, as does the session: whoever disables one of
+/// them, or ends what it has, finds the grant or comes first.
+async fn hold(tx: &mut Tx, approval: &Approval<'_>, now: OffsetDateTime) -> Result<(Client, User), Refusal> {
+    let Approval { request, client, signed_in, .. } = *approval;
+    store::client::hold(tx, &client.client_id).await?;
+    let client = store::client::find(tx.conn(), &client.client_id).await?;
+    let client = client.filter(|client| client.enabled).ok_or(Refusal::Client)?;
+    if !redirect_is_registered(&request.redirect_uri, &client.redirect_uris, client.loopback_redirects) {
+        return Err(Refusal::Client);
+    }
+    let is_there = store::user::hold(tx, signed_in.user.id).await?
+        && store::login::hold(tx, &signed_in.session_digest, signed_in.user.id, now).await?;
+    let user = store::user::find(tx.conn(), signed_in.user.id).await?;
+    Ok((client, user.filter(|_| is_there).ok_or(Refusal::LoginRequired)?))
+}
+
+/// The agreement; one that was remembered, or not needed, is looked at again, and cannot be taken back until the code is
+/// stored.
+async fn held_agreement(
+    tx: &mut Tx,
+    approval: &Approval<'_>,
+    (client, user): (&Client, &User),
+    scope: &ScopeSet,
+) -> Result<Agreement, Refusal> {
+    if let Agreement::Given { .. } = approval.agreement {
+        return Ok(approval.agreement.clone());
+    }
+    store::consent::hold(tx, user.id, &client.client_id).await?;
+    let remembered = consent::remembered(tx.conn(), client, user, approval.request, scope).await?;
+    remembered.ok_or(Refusal::ConsentRequired)
+}
 
 /// The launch is from now on this user's, for good.
 async fn take_launch(tx: &mut Tx, context: &ContextRow, user: &User) -> Result<(), Refusal> {
@@ -220,17 +263,21 @@ fn check_owner(context: &ContextRow, user: &User, rules: &OwnerRules) -> Result<
         None if context.owner_named => is_named(context, user),
         None => match rules.owner {
             OwnerPolicy::Strict => false,
-            OwnerPolicy::FirstUser if user.tenant == context.tenant => true,
-            OwnerPolicy::FirstUser if user.tenant == 0 && rules.unowned_by_any_organisation => true,
+            OwnerPolicy::FirstUser if is_of_their_organisation(context, user, rules) => true,
             OwnerPolicy::FirstUser => return Err(Refusal::OtherOrganisation),
         },
     };
     if is_owner { Ok(()) } else { Err(Refusal::NotOwner) }
 }
 
-/// Whether the launch says of whom it is: then it cannot become somebody else's by a mistake.
-pub const fn is_spoken_for(context: &ContextRow) -> bool {
-    context.owner_user.is_some() || context.owner_named
+/// Whether the launch says that it is this user's: then nothing has to be asked. What another organisation's system says
+/// of a person is not enough: anybody's licence number can be written into a Practitioner.
+pub const fn is_spoken_for(context: &ContextRow, user: &User) -> bool {
+    context.owner_user.is_some() || (context.owner_named && context.tenant == user.tenant)
+}
+
+const fn is_of_their_organisation(context: &ContextRow, user: &User, rules: &OwnerRules) -> bool {
+    context.tenant == user.tenant || (user.tenant == 0 && rules.unowned_by_any_organisation)
 }
 
 fn is_named(context: &ContextRow, user: &User) -> bool {

@@ -10,11 +10,13 @@
 //! | anything else wrong | 303 to the app with `error`, `error_description` and `state` |
 //! | `prompt=none` and nobody suitable is signed in | 303 with `login_required` |
 //! | `prompt=none` and somebody is, but a page is needed | 303 with `interaction_required` or `consent_required` |
+//! | posted by a page of another site | 303 here again, with the browser's cookies (see [`super::posted`]) |
+//! | `HEAD` | 405 |
 //! | a request object (OpenID Connect Core 1.0 section 6), by value or by reference | 303 with `request_not_supported`, `request_uri_not_supported` |
 //!
 //! Every answer to the app names this server (`iss`, RFC 9207), so that an app that talks to many does not take the code of
 //! one to another. An `id_token_hint` that is not of the person who is signed in, or cannot be read, counts as nobody signed
-//! in. The pages speak the first language of `ui_locales` that they know; a cookie carries it from page to page.
+//! in; when somebody else than the person it names signs in then, the app is told `login_required`. The pages speak the first language of `ui_locales` that they know; a cookie carries it from page to page.
 //!
 //! A launch may be authorized again, by its owner, as long as the launch window is open: an app that is reloaded starts
 //! over, so a launchID is not used up by its first use. The window is for beginning: who begins within it has the life of
@@ -37,12 +39,12 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::approval::SignedIn;
+use super::approval::{SignedIn, find_alive};
 use super::flow::{self, Flow, May};
 use super::form::{Parameters, Repeated, is_form};
 use super::page::{self, Problem};
 use super::visitor::{Language, Visitor, record};
-use super::{OauthState, cookie, launch_values, login, register, session, strangers};
+use super::{OauthState, cookie, launch_values, login, posted, register, session, strangers};
 use crate::id::token_digest;
 use crate::smart::client::redirect_is_registered;
 use crate::smart::launch::LaunchValues;
@@ -205,6 +207,9 @@ pub struct AuthorizationRequest {
     pub context: Option<Uuid>,
     pub code_challenge: String,
     pub nonce: Option<String>,
+    /// The user the app expects (`id_token_hint`).
+    #[serde(default)]
+    pub expected_user: Option<Uuid>,
 }
 
 /// Whether the user may be, or must be, asked to sign in (OpenID Connect `prompt`, `max_age`).
@@ -214,23 +219,31 @@ struct Prompt {
     consent: bool,
     max_age: Option<Duration>,
     /// An `id_token_hint` was sent: of this person, if it is a token of this server.
-    hint: Option<Option<String>>,
+    hint: Option<Option<Uuid>>,
 }
 
 /// Of an ID token that comes back, what counts.
 #[derive(Deserialize)]
 struct Hint {
-    sub: String,
+    sub: Uuid,
 }
 
 /// The route of this endpoint.
 pub fn routes() -> Router<OauthState> {
-    Router::new().route("/authorize", routing::get(get).post(post))
+    // Whoever only looks (HEAD) must not get a code, or own a launch.
+    Router::new().route("/authorize", routing::get(get).post(post).head(async || StatusCode::METHOD_NOT_ALLOWED))
 }
 
 /// `GET /authorize`.
 async fn get(State(state): State<OauthState>, visitor: Visitor, RawQuery(query): RawQuery) -> Response {
-    begin(&state, visitor, &Parameters::parse(query.unwrap_or_default().as_bytes())).await
+    let parameters = Parameters::parse(query.unwrap_or_default().as_bytes());
+    match (parameters.one(posted::TOKEN), parameters.one("client_id")) {
+        (Ok(Some(token)), Ok(None)) => match posted::take(&state, token).await {
+            Ok(kept) => begin(&state, visitor, &Parameters::parse(kept.as_bytes())).await,
+            Err(problem) => page::problem(visitor.language, problem),
+        },
+        _ => begin(&state, visitor, &parameters).await,
+    }
 }
 
 /// `POST /authorize`.
@@ -238,7 +251,12 @@ async fn post(State(state): State<OauthState>, request: Request) -> Response {
     let is_form = is_form(&request);
     let (mut parts, body) = request.into_parts();
     let Ok(visitor) = Visitor::from_request_parts(&mut parts, &state).await;
+    let is_from_elsewhere = posted::is_from_elsewhere(&parts.headers, &visitor);
     match Bytes::from_request(Request::from_parts(parts, body), &state).await {
+        Ok(body) if is_form && is_from_elsewhere => {
+            let kept = posted::keep(&state, &visitor, &body).await;
+            kept.unwrap_or_else(|problem| page::problem(visitor.language, problem))
+        }
         Ok(body) if is_form => begin(&state, visitor, &Parameters::parse(&body)).await,
         _ => page::problem(visitor.language, Problem::Malformed),
     }
@@ -322,7 +340,7 @@ async fn proceed(
     let signed_in = if prompt.always { None } else { session::find(state, visitor).await? };
     let is_meant = |signed_in: &SignedIn| {
         prompt.max_age.is_none_or(|max_age| state.now() - signed_in.since <= max_age)
-            && prompt.hint.as_ref().is_none_or(|hint| *hint == Some(signed_in.user.id.to_string()))
+            && prompt.hint.is_none_or(|hint| hint == Some(signed_in.user.id))
     };
     if let Some(signed_in) = signed_in.filter(is_meant) {
         let may = if prompt.never { May::OnlyAnswer } else { May::Ask };
@@ -422,6 +440,7 @@ async fn read_request(
         asked: asked.to_owned(),
         ask_consent: prompt.consent,
         sign_in_anew: prompt.always,
+        expected_user: prompt.hint.flatten(),
         context: context.map(|context| context.id),
         code_challenge: code_challenge.to_owned(),
         nonce: nonce.map(str::to_owned),
@@ -458,8 +477,8 @@ async fn find_launch(
         return Err(Refusal::NotAnApp);
     }
     let context = store::context::find_by_launch(conn, &token_digest(launch)).await?.ok_or(Refusal::Launch)?;
-    let now = state.now();
-    if !context.is_alive(now) || !window_is_open(&context, state.engine.config.context.launch_window, now) {
+    let context = find_alive(state, conn, context.id).await?;
+    if !window_is_open(&context, state.engine.config.context.launch_window, state.now()) {
         return Err(Refusal::Launch);
     }
     check_app(&context, client)?;
@@ -504,10 +523,13 @@ pub fn outside_a_launch(asked: &ScopeSet, client: &Client, standalone: bool) -> 
 /// What of `asked` this client can be granted on this occasion. Of the shared data nobody gets more than to read the
 /// compartment of the patient that was picked, so there are no `user/` scopes.
 pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Result<ScopeSet, Refusal> {
+    let registered = ScopeSet::parse(&client.scope);
     let has_resource_scopes =
         [Level::Patient, Level::User, Level::System].into_iter().any(|level| asked.has_level(level));
     let levels: &[Level] = match occasion {
         _ if asked.has("launch") != matches!(occasion, Occasion::Launch(_)) => return Err(Refusal::LaunchScope),
+        // Whoever registered it wants it to begin by itself, or not at all.
+        Occasion::Launch(_) if !registered.has("launch") => return Err(Refusal::Scope),
         Occasion::NoPatient if client.role == Role::App && has_resource_scopes => return Err(Refusal::NoLaunch),
         Occasion::Launch(values) if values.patient.is_none() => &[Level::User],
         Occasion::NoPatient => &[Level::User],
@@ -521,12 +543,11 @@ pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Resu
         Occasion::ToPick => ["patient", "encounter"].contains(&kind),
         Occasion::NoPatient => false,
     };
-    let granted = asked.within(&ScopeSet::parse(&client.scope)).only_levels(levels).only_plain(|plain| {
-        match plain.strip_prefix("launch/") {
+    let granted =
+        asked.within(&registered).only_levels(levels).only_plain(|plain| match plain.strip_prefix("launch/") {
             Some(kind) => delivers(kind),
             None => client.role == Role::Poc || !scope::is_operation(plain),
-        }
-    });
+        });
     let granted = match occasion {
         Occasion::PickedShared(_) => {
             let limit = format!("{} patient/*.rs", granted.clone().only_levels(&[]));
@@ -540,7 +561,7 @@ pub fn grantable(asked: &ScopeSet, client: &Client, occasion: &Occasion) -> Resu
 impl Recipient {
     /// The app's name as people are shown it.
     pub fn shown_name(&self) -> String {
-        register::shown_name(&self.client, &self.redirect_uri)
+        register::shown_name(&self.client.name, self.client.source, std::slice::from_ref(&self.redirect_uri))
     }
 
     /// Sends the browser back to the app, with `state` and `iss`. 303, so that a form is never posted again to another server.

@@ -140,7 +140,9 @@ impl ClientKeys {
                 Some(jwks)
             }
             Err(reason) => {
-                tracing::warn!(jwks_uri, reason, "a client's keys could not be fetched");
+                // Its path and query may hold what is between the client and its server.
+                let host = url::Url::parse(jwks_uri).ok().and_then(|url| url.host_str().map(str::to_owned));
+                tracing::warn!(host, reason, "a client's keys could not be fetched");
                 kept_keys::fail(&mut conn, jwks_uri, &reason, now).await?;
                 kept.jwks.filter(|_| kept.fresh_until.is_some_and(|until| now < until))
             }

@@ -3,7 +3,7 @@
 //! | situation | what is done |
 //! |---|---|
 //! | named, not registered yet | registered |
-//! | named, registered otherwise by the file | changed; its role never changes |
+//! | named, registered otherwise by the file | changed; its role never changes. Where less is allowed than before, all that was granted to it ends |
 //! | no longer named | disabled, and all that was granted to it ends; enabled again when it comes back |
 //! | disabled by an operator's command | stays so until the command that enables it |
 //! | named, but registered by a command or by itself | the server does not start |
@@ -114,6 +114,14 @@ async fn put(tx: &mut Tx, client: &Client, now: OffsetDateTime) -> Result<bool, 
     let differs = client != old;
     if differs {
         store::client::update(tx, &client, now).await?;
+        let ended = store::client::end_wider(tx, &old, &client, now).await?;
+        if ended > 0 {
+            tracing::warn!(
+                client_id = client.client_id,
+                ended,
+                "the configuration file allows less: grants have ended"
+            );
+        }
         audit(tx, if back { "client-enable" } else { "client-change" }, &client.client_id, client.tenant, now).await?;
     }
     Ok(differs)

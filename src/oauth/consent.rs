@@ -10,6 +10,11 @@
 //! the person was not asked about. What was declined then is remembered too, and left out without asking; a person takes
 //! an answer back on the page of granted access. `prompt=consent` shows the page whatever the policy.
 //!
+//! Two things make the policy stricter. Who gets the code of a public client at an address that any program of the device
+//! can claim (`com.example.app:`, `http://127.0.0.1`) cannot be known, so people are asked each time (RFC 8252 section
+//! 8.6); a client registered with patterns for a demonstration is excepted. And a point-of-care system is the own system of
+//! the people of its organisation only: others are asked at least once.
+//!
 //! The launch itself (`launch`, `launch/…`) is told, not asked: who does not want it refuses the whole.
 
 use axum::Router;
@@ -21,15 +26,16 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::OauthState;
-use super::authorize::Refusal;
+use super::authorize::{AuthorizationRequest, Refusal};
 use super::flow::{self, Flow};
 use super::form::Parameters;
-use super::page::{self, ConsentForm, Item, Problem};
+use super::page::{self, Candidate, ConsentForm, Item, Problem};
 use super::visitor::{Visitor, record};
 use crate::config::ConsentPolicy;
+use crate::smart::client::may_be_claimed;
 use crate::smart::scope::ScopeSet;
 use crate::store::audit::Entry;
-use crate::store::client::Client;
+use crate::store::client::{AuthMethod, Client, Role};
 use crate::store::consent::Consent;
 use crate::store::flow::Step;
 use crate::store::user::User;
@@ -67,7 +73,7 @@ impl Agreement {
         else {
             return Ok(());
         };
-        let before = store::consent::find(tx.conn(), user, client).await?.unwrap_or_default();
+        let before = store::consent::lock(tx, user, client, now).await?;
         store::consent::put(tx, user, client, &merged(&before, allowed, declined), now).await?;
         let detail = format!("allowed {}, declined {}", allowed.len(), declined.len());
         let entry = Entry { action: "consent", outcome: "success", detail: Some(&detail), ..*entry };
@@ -94,17 +100,27 @@ pub async fn remembered(
     conn: &mut PgConnection,
     client: &Client,
     user: &User,
+    request: &AuthorizationRequest,
     scope: &ScopeSet,
-    ask: bool,
 ) -> store::Result<Option<Agreement>> {
-    match client.consent {
-        _ if ask => Ok(None),
+    match policy(client, user, &request.redirect_uri) {
+        _ if request.ask_consent => Ok(None),
         ConsentPolicy::Never => Ok(Some(Agreement::Unasked)),
         ConsentPolicy::Always => Ok(None),
         ConsentPolicy::Once => {
             let before = store::consent::find(conn, user.id, &client.client_id).await?;
             Ok(before.and_then(|before| covered(&before, scope)))
         }
+    }
+}
+
+/// The client's policy, as far as it can be followed for this person and this address.
+fn policy(client: &Client, user: &User, redirect_uri: &str) -> ConsentPolicy {
+    let is_unproven = client.auth_method == AuthMethod::None && !client.loopback_redirects;
+    match client.consent {
+        _ if is_unproven && may_be_claimed(redirect_uri) => ConsentPolicy::Always,
+        ConsentPolicy::Never if client.role == Role::Poc && client.tenant != user.tenant => ConsentPolicy::Once,
+        policy => policy,
     }
 }
 
@@ -132,7 +148,14 @@ pub fn routes() -> Router<OauthState> {
 }
 
 /// The page.
-pub fn page(visitor: &Visitor, flow: &Flow, scope: &ScopeSet, declined: &[String], token: &str) -> Response {
+pub fn page(
+    visitor: &Visitor,
+    flow: &Flow,
+    scope: &ScopeSet,
+    declined: &[String],
+    patient: Option<&Candidate>,
+    token: &str,
+) -> Response {
     let texts = visitor.language.texts();
     let text = scope.to_string();
     let (told, asked): (Vec<&str>, Vec<&str>) = text.split(' ').partition(|scope| is_told_only(scope));
@@ -147,6 +170,7 @@ pub fn page(visitor: &Visitor, flow: &Flow, scope: &ScopeSet, declined: &[String
         redirect_uri: &flow.recipient.redirect_uri,
         request: token,
         person: &flow.signed_in.user.display_name,
+        patient,
         items: items.collect(),
         told: told.iter().map(|scope| texts.scopes.sentence(scope)).collect(),
     });
@@ -212,6 +236,34 @@ mod tests {
             Agreement::Unasked.apply(&ScopeSet::parse("launch launch/patient")).unwrap().to_string(),
             "launch launch/patient"
         );
+    }
+
+    #[test]
+    fn the_policy_is_stricter_where_nobody_knows_who_asks() {
+        let app = |auth_method, consent| Client { auth_method, consent, ..Client::new("app", Role::App) };
+        let user = User { tenant: 7, ..User::new("u", "") };
+        for (auth_method, consent, uri, followed) in [
+            (AuthMethod::None, ConsentPolicy::Once, "https://app.example/cb", ConsentPolicy::Once),
+            (AuthMethod::None, ConsentPolicy::Never, "https://app.example/cb", ConsentPolicy::Never),
+            (AuthMethod::None, ConsentPolicy::Once, "com.example.app:/cb", ConsentPolicy::Always),
+            (AuthMethod::None, ConsentPolicy::Never, "com.example.app:/cb", ConsentPolicy::Always),
+            (AuthMethod::None, ConsentPolicy::Once, "http://127.0.0.1:9000/cb", ConsentPolicy::Always),
+            (AuthMethod::None, ConsentPolicy::Once, "http://[::1]:9000/cb", ConsentPolicy::Always),
+            (AuthMethod::None, ConsentPolicy::Never, "http://localhost/cb", ConsentPolicy::Always),
+            (AuthMethod::PrivateKeyJwt, ConsentPolicy::Once, "com.example.app:/cb", ConsentPolicy::Once),
+            (AuthMethod::ClientSecretBasic, ConsentPolicy::Never, "http://127.0.0.1/cb", ConsentPolicy::Never),
+        ] {
+            assert_eq!(policy(&app(auth_method, consent), &user, uri), followed, "{auth_method:?} {uri}");
+        }
+        let demonstration = Client { loopback_redirects: true, ..app(AuthMethod::None, ConsentPolicy::Never) };
+        assert_eq!(policy(&demonstration, &user, "http://127.0.0.1:1/"), ConsentPolicy::Never);
+        let poc = |tenant| Client { tenant, ..Client::new("poc", Role::Poc) };
+        assert_eq!(policy(&poc(7), &user, "https://poc.example/cb"), ConsentPolicy::Never);
+        assert_eq!(policy(&poc(8), &user, "https://poc.example/cb"), ConsentPolicy::Once);
+        let anywhere = User { tenant: 0, ..user };
+        assert_eq!(policy(&poc(7), &anywhere, "https://poc.example/cb"), ConsentPolicy::Once);
+        let always = Client { consent: ConsentPolicy::Always, ..poc(7) };
+        assert_eq!(policy(&always, &anywhere, "https://poc.example/cb"), ConsentPolicy::Always);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `GET [base]/.well-known/smart-configuration` (SMART App Launch 2.1.0, "Conformance") and
-//! `GET [issuer]/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 4).
+//! `GET [issuer]/.well-known/openid-configuration` (OpenID Connect Discovery 1.0 section 4), which is also at
+//! `/.well-known/oauth-authorization-server` (RFC 8414 section 3), for clients that know no OpenID Connect.
 //!
 //! | situation | answer |
 //! |---|---|
@@ -13,10 +14,11 @@ use serde_json::Value;
 use super::OauthState;
 use crate::smart::discovery;
 
-/// The routes of both documents.
+/// The routes of the documents.
 pub fn routes() -> Router<OauthState> {
     Router::new()
         .route("/.well-known/openid-configuration", get(openid))
+        .route("/.well-known/oauth-authorization-server", get(openid))
         .route("/fhir/.well-known/smart-configuration", get(smart))
 }
 

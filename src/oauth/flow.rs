@@ -3,7 +3,7 @@
 //! | page | shown when | file |
 //! |---|---|---|
 //! | sign-in | nobody suitable is signed in | [`super::login`], with the pages of [`super::local`] or [`super::federation`] |
-//! | "continue as …?" | the launch is nobody's yet, and the person did not sign in for it just now | [`super::continue_as`] |
+//! | "continue as …?" | the launch is nobody's yet, or names the person but is of another organisation, and the person did not sign in for it just now | [`super::continue_as`] |
 //! | choose | the app began the launch, and asks for a patient | [`super::picker`] |
 //! | consent | the client's policy, or the app, asks for it | [`super::consent`] |
 //!
@@ -11,8 +11,9 @@
 //!
 //! A row of `login_request` is the only state: which page, who has signed in, what was said so far. A form works when its
 //! token, the browser's cookie, the page and, once somebody has signed in, the session cookie all fit that row; it moves
-//! the row on, or uses it up together with making the code, so of two posts of one form only one does anything. Tokens of
-//! forms are in bodies only, never in an address.
+//! the row on, or uses it up together with making the code. Each page has a token of its own: of two posts of one page only
+//! one does anything, and a button of a page that was left, whatever it stood for there, does nothing. Tokens of forms are
+//! in bodies only, never in an address.
 
 use axum::http::HeaderValue;
 use axum::response::Response;
@@ -209,7 +210,8 @@ fn unavailable(error: &store::Error) -> Problem {
 /// The next page, or the code.
 pub async fn advance(state: &OauthState, visitor: &Visitor, flow: &mut Flow, may: May) -> Result<Response, Refusal> {
     let judged = judge(state, flow).await?;
-    let may_become_anybodys = judged.context.as_ref().is_some_and(|context| !approval::is_spoken_for(context));
+    let user = &flow.signed_in.user;
+    let may_become_anybodys = judged.context.as_ref().is_some_and(|context| !approval::is_spoken_for(context, user));
     if may_become_anybodys && flow.progress.pick.choice.is_none() && !flow.progress.present {
         return continue_page(state, visitor, flow, &judged, may).await;
     }
@@ -227,7 +229,7 @@ pub async fn advance(state: &OauthState, visitor: &Visitor, flow: &mut Flow, may
     let mut conn = state.engine.pool.acquire().await?;
     let agreement = match flow.agreement.take() {
         Some(answered) => answered,
-        None => match consent::remembered(&mut conn, client, user, &judged.scope, flow.request.ask_consent).await? {
+        None => match consent::remembered(&mut conn, client, user, &flow.request, &judged.scope).await? {
             Some(remembered) => remembered,
             None => {
                 let declined = consent::declined(&mut conn, client, user).await?;
@@ -298,10 +300,7 @@ async fn end(state: &OauthState, flow: &Flow) -> store::Result<bool> {
 pub async fn back_to_sign_in(state: &OauthState, flow: &Flow) -> store::Result<Option<String>> {
     let Some((token, step)) = &flow.form else { return Ok(None) };
     let stage = Stage { step: Step::SignIn, signed_in: None, choice: &nothing_said() };
-    let mut tx = store::begin(&state.engine.pool).await?;
-    let moved = store::flow::move_on(&mut tx, &token_digest(token), *step, stage).await?;
-    tx.commit().await?;
-    Ok(moved.then(|| token.clone()))
+    turn_over(state, token, *step, stage).await
 }
 
 async fn continue_page(
@@ -358,8 +357,9 @@ async fn visits_page(
     if may == May::OnlyAnswer {
         return Err(Refusal::InteractionRequired);
     }
+    let patient = picker::chosen_patient(state, flow, &flow.progress.pick).await?;
     let page = stand(state, visitor, flow, Step::Choose, &flow.progress, |token| {
-        picker::visits_page(visitor, flow, &visits, token)
+        picker::visits_page(visitor, flow, patient.as_ref(), &visits, token)
     });
     page.await.map(Some)
 }
@@ -375,9 +375,10 @@ async fn consent_page(
     if may == May::OnlyAnswer {
         return Err(Refusal::ConsentRequired);
     }
+    let patient = picker::chosen_patient(state, flow, &flow.progress.pick).await?;
     let progress = Progress { shown: Some(judged.scope.to_string()), ..flow.progress.clone() };
     stand(state, visitor, flow, Step::Consent, &progress, |token| {
-        consent::page(visitor, flow, &judged.scope, declined, token)
+        consent::page(visitor, flow, &judged.scope, declined, patient.as_ref(), token)
     })
     .await
 }
@@ -400,8 +401,17 @@ async fn stand(
         cookie::set(response.headers_mut(), new_cookie);
         return Ok(response);
     };
+    Ok(match turn_over(state, token, *from, stage).await? {
+        Some(next) => show(&next),
+        None => page::problem(visitor.language, Problem::FormGone),
+    })
+}
+
+/// Moves a form to another page; gives the token of that page, or `None` when the form was used meanwhile.
+async fn turn_over(state: &OauthState, token: &str, from: Step, stage: Stage<'_>) -> store::Result<Option<String>> {
+    let next = random_token();
     let mut tx = store::begin(&state.engine.pool).await?;
-    let moved = store::flow::move_on(&mut tx, &token_digest(token), *from, stage).await?;
+    let moved = store::flow::turn_over(&mut tx, &token_digest(token), from, &token_digest(&next), stage).await?;
     tx.commit().await?;
-    Ok(if moved { show(token) } else { page::problem(visitor.language, Problem::FormGone) })
+    Ok(moved.then_some(next))
 }

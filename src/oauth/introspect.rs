@@ -2,16 +2,16 @@
 //!
 //! | situation | answer |
 //! |---|---|
-//! | a live access token, asked by an authenticated client, or with the live bearer token of a client that is registered to introspect | 200, all that the token response told |
-//! | the same, asked with a live token of the same grant | the same: it tells its holder of itself |
-//! | the same, asked by a public client with its bare `client_id` | 200; tokens of other clients are not described |
+//! | a live access token, asked by a client that is registered to introspect, as itself or with a live bearer token | 200, all that the token response told |
+//! | a token of its own, asked by any client: as itself, or with a live token of the same grant | the same |
+//! | a token of a launch within its organisation, asked by a point-of-care system as itself | the same |
 //! | unknown, expired, revoked, of a cleared context; a refresh token or a code | 200 `{"active": false}` |
-//! | asked with a live bearer token of another client, or from another organisation | 200 `{"active": false}` |
+//! | anybody else's | 200 `{"active": false}` |
 //! | nobody asks | 401 `invalid_client` |
 //! | with a bearer token that is not good | 401 `invalid_token`, with a challenge for another one (RFC 6750 section 3) |
 //!
-//! An app's token is lent to the app for FHIR; that it described every other token of the server to its holder would be a
-//! gift. The name people sign in with is told with `profile` only, as by the ID token.
+//! To prove who one is does not make one a resource server: that every app could have every other token described would be
+//! a gift. A public client proves nothing, and is told of its own tokens as their holder could read them. The name people sign in with is told with `profile` only, as by the ID token.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -31,7 +31,7 @@ use super::{OauthState, granted_values};
 use crate::smart::launch::LaunchValues;
 use crate::smart::scope::ScopeSet;
 use crate::store;
-use crate::store::client::AuthMethod;
+use crate::store::client::{AuthMethod, Role};
 use crate::store::grant::LiveGrant;
 use crate::token::access_token::AccessClaims;
 
@@ -58,12 +58,12 @@ struct Description {
 
 /// Who asks, as far as it decides what may be told.
 enum Asker {
-    /// Authenticated, or registered to introspect and with a live token; of an organisation, 0 for any.
+    /// A resource server: registered to introspect; of an organisation, 0 for any.
     Trusted { tenant: i64 },
     /// The holder of another live token: it learns of the tokens of its own grant.
     Bearer { grant: Uuid },
-    /// A public client: its name proves nothing, so it learns only of its own tokens.
-    Public(String),
+    /// A client: it learns of its own tokens, and a PoC of those of launches within its organisation.
+    Client { client_id: String, launches_of: Option<i64> },
 }
 
 /// The route of this endpoint.
@@ -89,7 +89,9 @@ async fn handler(
     let found = found.filter(|(claims, grant)| match &asker {
         Asker::Trusted { tenant } => [0, grant.tenant].contains(tenant) || grant.tenant == 0,
         Asker::Bearer { grant } => claims.gid == *grant,
-        Asker::Public(client_id) => claims.client_id == *client_id,
+        Asker::Client { client_id, launches_of } => {
+            claims.client_id == *client_id || (grant.launch.is_some() && *launches_of == Some(grant.tenant))
+        }
     });
     let described = match found {
         Some((claims, grant)) => Some(describe(&state, claims, grant).await?),
@@ -113,9 +115,13 @@ async fn find_asker(state: &OauthState, headers: &HeaderMap, form: &Form) -> Res
         };
     }
     let client = authenticate(state, headers, form).await?;
-    Ok(match client.auth_method {
-        AuthMethod::None => Asker::Public(client.client_id),
-        AuthMethod::ClientSecretBasic | AuthMethod::PrivateKeyJwt => Asker::Trusted { tenant: client.tenant },
+    let proves_itself = client.auth_method != AuthMethod::None;
+    Ok(match client.may_introspect && proves_itself {
+        true => Asker::Trusted { tenant: client.tenant },
+        false => Asker::Client {
+            launches_of: (client.role == Role::Poc && proves_itself).then_some(client.tenant),
+            client_id: client.client_id,
+        },
     })
 }
 

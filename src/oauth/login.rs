@@ -322,7 +322,8 @@ pub async fn admit(state: &OauthState, visitor: &Visitor, waits: Waits, shown: S
     response
 }
 
-/// The session, and the cookie that makes the browser known; `None` when the form was used meanwhile.
+/// The session, and the cookie that makes the browser known; `None` when the form was used, or the account changed,
+/// meanwhile.
 async fn begin_session(
     state: &OauthState,
     visitor: &Visitor,
@@ -331,6 +332,12 @@ async fn begin_session(
 ) -> store::Result<Option<(Started, Option<HeaderValue>)>> {
     let now = state.now();
     let mut tx = store::begin(&state.engine.pool).await?;
+    // Whoever was disabled, or given another password, while this one was looked at does not get in by the old one.
+    let is_there = store::user::hold(&mut tx, shown.user.id).await?;
+    let user = store::user::find(tx.conn(), shown.user.id).await?.filter(|_| is_there);
+    if user.is_none_or(|user| user.password_hash != shown.user.password_hash) {
+        return Ok(None);
+    }
     let mut known = None;
     if let Some(attempt) = shown.attempt {
         throttle::forgive(&mut tx, attempt).await?;

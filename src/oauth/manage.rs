@@ -26,12 +26,14 @@ use super::approval::SignedIn;
 use super::flow::{self, Purpose};
 use super::form::Parameters;
 use super::page::{self, Access, Manage, Problem, Use};
+use super::register::shown_name;
 use super::text::Scopes;
 use super::visitor::Visitor;
 use super::{OauthState, cookie, login, session};
 use crate::id::token_digest;
 use crate::store;
 use crate::store::audit::Entry;
+use crate::store::client::Source;
 use crate::store::consent::Answered;
 use crate::store::flow::{Stage, Step};
 use crate::store::grant::Held;
@@ -83,7 +85,13 @@ async fn page_or_login(state: &OauthState, visitor: &Visitor) -> store::Result<R
 }
 
 /// What each client may do: by what it holds, and by what the person has agreed to.
-fn accesses(scopes: &Scopes, held: Vec<Held>, answered: Vec<Answered>) -> Vec<Access> {
+fn accesses(scopes: &Scopes, mut held: Vec<Held>, mut answered: Vec<Answered>) -> Vec<Access> {
+    let clients = held.iter_mut().map(|one| (&mut one.client_name, &one.client_source, &one.redirect_uris));
+    let others = answered.iter_mut().map(|one| (&mut one.client_name, &one.client_source, &one.redirect_uris));
+    for (name, source, redirect_uris) in clients.chain(others) {
+        // A word that is not known vouches for nobody.
+        *name = shown_name(name, Source::parse(source).unwrap_or(Source::Dynamic), redirect_uris);
+    }
     let mut clients: BTreeMap<(String, String), (Vec<String>, Access)> = BTreeMap::new();
     let mut of = |name: &str, id: &str, scope: &str| {
         let (known, access) = clients.entry((name.to_owned(), id.to_owned())).or_default();
@@ -147,8 +155,11 @@ async fn end_access(
     if !store::flow::end(&mut tx, &token_digest(token), Step::Manage).await? {
         return Ok(false);
     }
-    let grants = store::grant::revoke_by_user_and_client(&mut tx, user, client, now).await?;
+    // A code that is being made holds the account and the consent: either its grant is there to be ended, or it is made
+    // without them and fails.
+    store::user::lock(&mut tx, user).await?;
     let forgotten = store::consent::delete(&mut tx, user, client).await?;
+    let grants = store::grant::revoke_by_user_and_client(&mut tx, user, client, now).await?;
     if grants > 0 || forgotten {
         let detail = format!("{grants} grants ended by their user");
         let entry = Entry {

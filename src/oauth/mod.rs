@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `GET /.well-known/openid-configuration`, `GET [base]/.well-known/smart-configuration` | [`discovery`] |
 //! | `GET /jwks` | [`jwks`] |
-//! | `GET`, `POST /authorize` | [`authorize`], and what comes of it in [`approval`] |
+//! | `GET`, `POST /authorize` | [`authorize`], [`posted`], and what comes of it in [`approval`] |
 //! | `POST /login`, `/continue`, `/choose`, `/consent` | [`login`], [`continue_as`], [`picker`], [`consent`]: the pages in between, see [`flow`] |
 //! | `GET /manage`, `POST /manage/end` | [`manage`] |
 //! | `POST /token` | [`token`], one file per grant type |
@@ -43,6 +43,7 @@ mod new_password;
 mod page;
 mod password;
 mod picker;
+mod posted;
 mod refusal;
 mod register;
 mod revoke;

@@ -66,8 +66,9 @@ async fn handler(State(state): State<OauthState>, visitor: Visitor, body: Bytes)
         Err(_busy) => return page(&state, &visitor, &waits, Some(Unfit::Busy)),
     }
     match change(&state, &user, chosen).await {
-        Ok(()) => {
+        Ok(hash) => {
             user.must_change = false;
+            user.password_hash = Some(hash);
             local::go_on(&state, &visitor, waits, user, pending, (Step::Password, None)).await
         }
         Err(error) => login::tell(&state, &visitor, &waits, &error.into()).await,
@@ -82,7 +83,8 @@ const fn unfit(weak: Weak) -> Unfit {
     }
 }
 
-async fn change(state: &OauthState, user: &User, chosen: Secret<String>) -> store::Result<()> {
+/// The hash that is kept from now on.
+async fn change(state: &OauthState, user: &User, chosen: Secret<String>) -> store::Result<String> {
     let now = state.now();
     let hash = password::hash(chosen).await.map_err(|error| sqlx::Error::Encode(error.into()))?;
     let mut tx = store::begin(&state.engine.pool).await?;
@@ -96,5 +98,6 @@ async fn change(state: &OauthState, user: &User, chosen: Secret<String>) -> stor
         ..Entry::default()
     };
     store::audit::append(tx.conn(), &entry, now).await?;
-    tx.commit().await
+    tx.commit().await?;
+    Ok(hash)
 }

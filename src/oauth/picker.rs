@@ -3,7 +3,7 @@
 //!
 //! | a person may pick | and the app gets |
 //! |---|---|
-//! | the patient of a launch that is theirs or names them, for this app or for any | access within that launch, for as long as it lives |
+//! | the patient of a launch that is theirs, or of their organisation and names them, for this app or for any | access within that launch, for as long as it lives |
 //! | themselves, when their account is linked with a shared Patient; no page is shown | read access to that compartment of the shared data |
 //! | a shared Patient they search for, with `standalone.shared_patients = "practitioner"` and an account linked with a Practitioner | the same |
 //!
@@ -41,7 +41,7 @@ use crate::fhir::search::Handling;
 use crate::interaction::Failure;
 use crate::interaction::search::{Place, search};
 use crate::store;
-use crate::store::context::ContextRow;
+use crate::store::context::{ContextRow, Seeker};
 use crate::store::flow::Step;
 use crate::store::grant::Picked;
 use crate::store::user::User;
@@ -134,6 +134,26 @@ pub async fn own_record(state: &OauthState, flow: &Flow) -> Result<Option<Choice
     Ok(is_there.then(|| Choice { context: None, patient: patient.to_owned(), encounter: None }))
 }
 
+/// The patient that was picked, for the pages after that: whoever answers them sees whose chart it is.
+pub async fn chosen_patient(state: &OauthState, flow: &Flow, pick: &Pick) -> Result<Option<Candidate>, Refusal> {
+    let Some(choice) = &pick.choice else { return Ok(None) };
+    let context = match choice.context {
+        Some(id) => store::context::find(&mut *state.engine.pool.acquire().await?, id).await?,
+        None => None,
+    };
+    let caller = context.as_ref().map_or_else(|| shared(state, flow), |context| within(state, flow, context));
+    let found = find(state, &caller, "Patient", &[("_id".to_owned(), choice.patient.clone())]).await?;
+    let Some(resource) = found.and_then(|found| found.resources.into_iter().next()) else { return Ok(None) };
+    Ok(Some(match &context {
+        Some(context) => Candidate {
+            launched_at: Some(context.created_at),
+            launched_from: store::client::name(&mut *state.engine.pool.acquire().await?, &context.poc_client).await?,
+            ..candidate(&resource)
+        },
+        None => candidate(&resource),
+    }))
+}
+
 /// What a page of the picker shows.
 pub struct Listing {
     pub candidates: Vec<Candidate>,
@@ -166,7 +186,12 @@ pub async fn patients(state: &OauthState, flow: &Flow, pick: &mut Pick) -> Resul
                 return Ok(listing);
             } else {
                 pick.offered.push(Offer { context: Some(context.id), id: patient.clone() });
-                listing.candidates.push(Candidate { launched_at: Some(context.created_at), ..candidate(&resource) });
+                let mut conn = state.engine.pool.acquire().await?;
+                listing.candidates.push(Candidate {
+                    launched_at: Some(context.created_at),
+                    launched_from: store::client::name(&mut conn, &context.poc_client).await?,
+                    ..candidate(&resource)
+                });
             }
         }
     }
@@ -219,7 +244,10 @@ pub async fn visits(state: &OauthState, flow: &Flow, pick: &mut Pick) -> Result<
 async fn launches(state: &OauthState, flow: &Flow) -> store::Result<Vec<ContextRow>> {
     let mut conn = state.engine.pool.acquire().await?;
     let (user, client) = (&flow.signed_in.user, &flow.recipient.client.client_id);
-    store::context::open_to(&mut conn, user.id, user.fhir_user.as_deref(), client, state.now(), MOST_LAUNCHES).await
+    let is_of_any = user.tenant == 0 && state.engine.config.context.unowned_by_any_organisation;
+    let tenant = (!is_of_any).then_some(user.tenant);
+    let seeker = Seeker { user: user.id, fhir_user: user.fhir_user.as_deref(), tenant };
+    store::context::open_to(&mut conn, seeker, client, state.now(), MOST_LAUNCHES).await
 }
 
 /// The person, looking into the shared data.
@@ -318,26 +346,41 @@ pub fn routes() -> Router<OauthState> {
 
 /// The page with patients.
 pub fn patients_page(visitor: &Visitor, flow: &Flow, pick: &Pick, listing: &Listing, token: &str) -> Response {
+    let client = flow.recipient.shown_name();
     page::chooser(&Chooser {
         terms: Some(&pick.terms),
         has_more: listing.has_more,
         is_misunderstood: listing.is_misunderstood,
-        ..chooser(visitor, flow, &listing.candidates, token)
+        ..chooser(visitor, flow, &client, &listing.candidates, token)
     })
 }
 
-/// The page with visits.
-pub fn visits_page(visitor: &Visitor, flow: &Flow, visits: &[Candidate], token: &str) -> Response {
-    page::chooser(&chooser(visitor, flow, visits, token))
+/// The page with the visits of that patient.
+pub fn visits_page(
+    visitor: &Visitor,
+    flow: &Flow,
+    patient: Option<&Candidate>,
+    visits: &[Candidate],
+    token: &str,
+) -> Response {
+    let client = flow.recipient.shown_name();
+    page::chooser(&Chooser { patient, ..chooser(visitor, flow, &client, visits, token) })
 }
 
-fn chooser<'a>(visitor: &Visitor, flow: &'a Flow, candidates: &'a [Candidate], token: &'a str) -> Chooser<'a> {
+fn chooser<'a>(
+    visitor: &Visitor,
+    flow: &'a Flow,
+    client: &'a str,
+    candidates: &'a [Candidate],
+    token: &'a str,
+) -> Chooser<'a> {
     Chooser {
         language: visitor.language,
-        client: &flow.recipient.client.name,
+        client,
         redirect_uri: &flow.recipient.redirect_uri,
         request: token,
         candidates,
+        patient: None,
         terms: None,
         has_more: false,
         is_misunderstood: false,

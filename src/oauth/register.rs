@@ -13,9 +13,10 @@
 //! usual for its role. Decided: there is no registration management (RFC 7592). A client that lost its secret registers
 //! again, and an operator removes the old one (`sofa client delete`), so no further credential has to be kept by anybody.
 //!
-//! Nobody looked at such a client's addresses. So people are asked each time what an app may do, its name is shown together with the host the browser goes back to, and an
-//! authorization that is refused before a person signed in ends on a page here: otherwise anybody with leave to register
-//! could make this server redirect browsers anywhere (RFC 9700 section 4.11.2).
+//! Nobody looked at such a client's addresses. So people are asked each time what it may do, also a point-of-care system; its
+//! name is shown together with where the browser goes back to; and an authorization that is refused before a person signed
+//! in ends on a page here: otherwise anybody with leave to register could make this server redirect browsers anywhere
+//! (RFC 9700 section 4.11.2).
 
 use axum::Router;
 use axum::body::Bytes;
@@ -35,7 +36,7 @@ use super::visitor::request_id;
 use crate::config::ConsentPolicy;
 use crate::id::{random_token, token_digest};
 use crate::outbound::Guard;
-use crate::smart::client::{RegistrationError, Source};
+use crate::smart::client::{RegistrationError, Source, destination};
 use crate::smart::jwks;
 use crate::smart::registration::{Metadata, MetadataError, grant_types, origins_of, usual_scope};
 use crate::smart::scope::ScopeSet;
@@ -47,7 +48,9 @@ use crate::store::initial_token::{self, InitialToken};
 /// Why a registration is refused.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
-    #[error("an initial access token is needed; this one is missing, unknown, used up or has expired")]
+    #[error("an initial access token is needed")]
+    NoToken,
+    #[error("the initial access token is unknown, used up or has expired")]
     Token,
     #[error("the body must be application/json with client metadata, 64 KiB at most")]
     Body,
@@ -64,7 +67,7 @@ impl Refused {
     /// RFC 7591 section 3.2.2; RFC 6750 section 3.1 for the token.
     const fn code(&self) -> &'static str {
         match self {
-            Self::Token => "invalid_token",
+            Self::NoToken | Self::Token => "invalid_token",
             Self::Metadata(MetadataError::SoftwareStatement) => "unapproved_software_statement",
             Self::Registration(
                 RegistrationError::Redirect(_) | RegistrationError::NoRedirect | RegistrationError::ServiceRedirect,
@@ -79,12 +82,17 @@ impl IntoResponse for Refused {
         // The text may repeat what the client sent: RFC 6749 allows printable ASCII but for these two.
         let is_plain = |c: char| (' '..='~').contains(&c) && !matches!(c, '"' | '\\');
         let description: String = self.to_string().chars().map(|c| if is_plain(c) { c } else { '\'' }).collect();
-        let status = if matches!(self, Self::Token) { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+        // Who brought no token is told no error of it in the challenge.
+        let challenge = match self {
+            Self::NoToken => Some("Bearer realm=\"sofa\""),
+            Self::Token => Some("Bearer realm=\"sofa\", error=\"invalid_token\""),
+            _ => None,
+        };
+        let status = if challenge.is_some() { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
         let body = axum::Json(json!({ "error": self.code(), "error_description": description }));
         let mut response = (status, NO_STORE, body).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Bearer realm=\"sofa\", error=\"invalid_token\"");
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        if let Some(challenge) = challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }
@@ -116,7 +124,7 @@ async fn register(state: &OauthState, request: Request) -> Result<Result<Registe
     let headers = request.headers().clone();
     // Read before a connection is taken: the other side may be slow.
     let body = Bytes::from_request(request, state).await.map_err(|_| Refused::Body);
-    let Some(digest) = bearer(&headers).map(token_digest) else { return Ok(Err(Refused::Token)) };
+    let Some(digest) = bearer(&headers).map(token_digest) else { return Ok(Err(Refused::NoToken)) };
     let now = state.now();
     let mut tx = store::begin(&state.engine.pool).await?;
     let Some(leave) = initial_token::take(&mut tx, &digest, now).await? else { return Ok(Err(Refused::Token)) };
@@ -188,8 +196,8 @@ fn client(metadata: Metadata, leave: &InitialToken, app_scope: &str) -> Result<R
         backchannel_logout_uri: metadata.backchannel_logout_uri,
         scope,
         source: Source::Dynamic,
-        // Nobody vetted it, so people decide, each time.
-        consent: if leave.role == Role::App { ConsentPolicy::Always } else { usual.consent },
+        // Nobody vetted it, so people decide, each time; of a service nobody is ever asked.
+        consent: if leave.role == Role::Service { usual.consent } else { ConsentPolicy::Always },
         ..usual
     };
     Ok((client, secret))
@@ -203,7 +211,7 @@ fn told(client: &Client, secret: Option<String>, now: OffsetDateTime) -> Value {
         "client_name": client.name,
         "redirect_uris": client.redirect_uris,
         "token_endpoint_auth_method": client.auth_method.as_str(),
-        "grant_types": grant_types(client.role),
+        "grant_types": grant_types(client.role, client.auth_method),
         "response_types": if client.role == Role::Service { json!([]) } else { json!(["code"]) },
         "scope": client.scope,
     });
@@ -226,14 +234,15 @@ fn told(client: &Client, secret: Option<String>, now: OffsetDateTime) -> Value {
     told
 }
 
-/// The name that people are shown. That of a client nobody vetted stands beside the host the browser goes back to.
-pub fn shown_name(client: &Client, redirect_uri: &str) -> String {
-    let host = url::Url::parse(redirect_uri).ok();
-    match (client.source, host.as_ref().and_then(url::Url::host_str)) {
-        (Source::Dynamic, Some(host)) => format!("{} ({host})", client.name),
-        (Source::Dynamic, None) => format!("{} ({redirect_uri})", client.name),
-        _ => client.name.clone(),
+/// The name that people are shown. That of a client nobody vetted stands beside where the browser goes back to, or may.
+pub fn shown_name(name: &str, source: Source, redirect_uris: &[String]) -> String {
+    if source != Source::Dynamic {
+        return name.to_owned();
     }
+    let mut destinations: Vec<_> = redirect_uris.iter().map(|uri| destination(uri)).collect();
+    destinations.sort();
+    destinations.dedup();
+    format!("{name} ({})", destinations.join(", "))
 }
 
 #[cfg(test)]
@@ -242,11 +251,15 @@ mod tests {
 
     #[test]
     fn a_name_that_nobody_vetted_stands_beside_its_host() {
-        let client = Client { name: "Bank".into(), source: Source::Dynamic, ..Client::new("c", Role::App) };
-        assert_eq!(shown_name(&client, "https://app.example/cb"), "Bank (app.example)");
-        assert_eq!(shown_name(&client, "com.example.app:/cb"), "Bank (com.example.app:/cb)");
-        let vetted = Client { source: Source::Cli, ..client };
-        assert_eq!(shown_name(&vetted, "https://app.example/cb"), "Bank");
+        let shown = |source, uris: &[&str]| {
+            shown_name("Bank", source, &uris.iter().map(|uri| (*uri).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(shown(Source::Dynamic, &["https://app.example/cb"]), "Bank (app.example)");
+        assert_eq!(shown(Source::Dynamic, &["com.example.app:/cb"]), "Bank (com.example.app:)");
+        assert_eq!(shown(Source::Dynamic, &["com.evil.app://hospital.example/cb"]), "Bank (com.evil.app:)");
+        let several = ["https://b.example/1", "https://a.example/", "https://b.example/2"];
+        assert_eq!(shown(Source::Dynamic, &several), "Bank (a.example, b.example)");
+        assert_eq!(shown(Source::Cli, &["https://app.example/cb"]), "Bank");
     }
 
     #[test]

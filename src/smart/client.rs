@@ -100,7 +100,7 @@ pub enum RegistrationError {
     #[error("a service uses no browser and takes no redirect URI")]
     ServiceRedirect,
     #[error(
-        "redirect URI {0}: not an absolute URI without fragment, https or an app's own scheme (http only for this machine)"
+        "redirect URI {0}: not an absolute URI without fragment, https or an app's own scheme as in com.example.app:/path (http only for this machine)"
     )]
     Redirect(String),
     #[error("origin {0}: not of the form https://host[:port]")]
@@ -262,24 +262,48 @@ fn is_visible_ascii(uri: &str) -> bool {
     uri.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// https anywhere, http on this machine only, or a private-use scheme (RFC 8252 section 7.1: it holds a '.').
+/// https anywhere, http on this machine only, or a private-use scheme (RFC 8252 section 7.1: it holds a '.', and names no
+/// host: `com.example.app:/path`).
 fn redirect_is_acceptable(uri: &str) -> bool {
     let Ok(url) = Url::parse(uri) else { return false };
     let scheme_is_fine = match url.scheme() {
         "https" => true,
         // Plain http to another machine would carry the code in the clear; `.test` never resolves outside a laboratory.
-        "http" => url.host_str().is_some_and(|host| {
-            matches!(host, "localhost" | "127.0.0.1" | "[::1]")
-                || host.ends_with(".localhost")
-                || host.ends_with(".test")
-        }),
-        scheme => scheme.contains('.'),
+        "http" => url.host_str().is_some_and(|host| is_this_machine(host) || host.ends_with(".test")),
+        scheme => scheme.contains('.') && !url.has_authority(),
     };
     scheme_is_fine
         && url.fragment().is_none()
         && !uri.contains('*')
         && url.username().is_empty()
         && is_visible_ascii(uri)
+}
+
+/// Where an answer goes, as far as a person can judge it: the host, with its port where that is not the usual one, or the
+/// scheme that an app claims on its device (`com.example.app:`). The rest of such an address is the app's own invention:
+/// in `com.example.app://hospital.example/` nothing leads to that host.
+pub fn destination(redirect_uri: &str) -> String {
+    let Ok(url) = Url::parse(redirect_uri) else { return String::new() };
+    match (url.scheme(), url.host_str(), url.port()) {
+        ("https" | "http", Some(host), None) => host.to_owned(),
+        ("https" | "http", Some(host), Some(port)) => format!("{host}:{port}"),
+        (scheme, ..) => format!("{scheme}:"),
+    }
+}
+
+/// Whether any program of a device can claim to be the one that answers there: an app's own scheme, or a port of the
+/// device itself (RFC 8252 section 8.6).
+pub fn may_be_claimed(redirect_uri: &str) -> bool {
+    let Ok(url) = Url::parse(redirect_uri) else { return true };
+    match url.scheme() {
+        "https" => false,
+        "http" => url.host_str().is_some_and(is_this_machine),
+        _ => true,
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]") || host.ends_with(".localhost")
 }
 
 /// A URL that this server, or a person, may call. Whether `http:` may be called is for the deployment's rules to say.
@@ -328,11 +352,30 @@ mod tests {
 
     #[test]
     fn redirect_uris_that_would_leak_a_code_are_refused() {
-        for bad in
-            ["http://app.example/cb", "https://app.example/cb#x", "/cb", "javascript:alert(1)", "http://127.0.0.1:*"]
-        {
+        for bad in [
+            "http://app.example/cb",
+            "https://app.example/cb#x",
+            "/cb",
+            "javascript:alert(1)",
+            "http://127.0.0.1:*",
+            "com.example.app://hospital.example/cb",
+            "com.example.app:///cb",
+        ] {
             let uris = [bad.to_owned()];
             assert_eq!(app(&uris).check(), Err(RegistrationError::Redirect(bad.to_owned())), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_destination_is_a_host_only_where_one_is_asked() {
+        for (uri, told) in [
+            ("https://app.example/cb?x=1", "app.example"),
+            ("https://app.example:8443/cb", "app.example:8443"),
+            ("http://127.0.0.1:9000/cb", "127.0.0.1:9000"),
+            ("com.example.app:/cb", "com.example.app:"),
+            ("com.evil.app://hospital.example/cb", "com.evil.app:"),
+        ] {
+            assert_eq!(destination(uri), told);
         }
     }
 

@@ -82,7 +82,7 @@ pub fn openid_configuration(issuer: &str) -> Value {
         "name",
         "preferred_username"
     ]);
-    document["prompt_values_supported"] = json!(["none", "login"]);
+    document["prompt_values_supported"] = json!(["none", "login", "select_account", "consent"]);
     document["ui_locales_supported"] = json!(["en", "fr"]);
     document["claims_parameter_supported"] = json!(false);
     document["request_parameter_supported"] = json!(false);

@@ -1,5 +1,8 @@
 //! Client metadata (RFC 7591 section 2) as a client sends it when it registers itself, and what is usual for each role.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -9,6 +12,10 @@ use super::scope::ScopeSet;
 
 /// The longest name people are shown.
 const LONGEST_NAME: usize = 100;
+/// No authorization request may name a longer redirect URI; in bytes.
+const LONGEST_ADDRESS: usize = 2048;
+/// No authorization request may ask for a longer scope; in bytes.
+const LONGEST_SCOPE: usize = 8192;
 /// More addresses than any client needs.
 const MOST_ADDRESSES: usize = 20;
 
@@ -42,10 +49,14 @@ pub enum MetadataError {
     GrantTypes(&'static str),
     #[error("response_types must be [\"code\"], or empty for a client that uses no browser")]
     ResponseTypes,
-    #[error("client_name must have 1 to {LONGEST_NAME} printable characters")]
+    #[error("client_name must have 1 to {LONGEST_NAME} printable characters, and no brackets")]
     Name,
     #[error("more than {MOST_ADDRESSES} addresses")]
     TooManyAddresses,
+    #[error("an address is longer than {LONGEST_ADDRESS} bytes")]
+    LongAddress,
+    #[error("the scope is longer than {LONGEST_SCOPE} bytes")]
+    LongScope,
     #[error("nothing of the scope can be registered")]
     Scope,
 }
@@ -62,26 +73,30 @@ impl Metadata {
         if self.software_statement.is_some() {
             return Err(MetadataError::SoftwareStatement);
         }
-        let usable = grant_types(role);
+        let usable = grant_types(role, self.auth_method()?);
         if self.grant_types.iter().flatten().any(|asked| !usable.contains(&asked.as_str())) {
             return Err(MetadataError::GrantTypes(match role {
                 Role::App => "authorization_code, refresh_token",
-                Role::Poc => "authorization_code, refresh_token, client_credentials",
+                Role::Poc => "authorization_code, refresh_token, with private_key_jwt client_credentials too",
                 Role::Service => "client_credentials",
             }));
         }
         if self.response_types.iter().flatten().any(|asked| role == Role::Service || asked != "code") {
             return Err(MetadataError::ResponseTypes);
         }
-        let is_name = |name: &String| {
-            let length = name.chars().count();
-            (1..=LONGEST_NAME).contains(&length) && !name.chars().any(char::is_control) && !name.trim().is_empty()
-        };
-        if !self.client_name.as_ref().is_none_or(is_name) {
+        if !self.client_name.as_deref().is_none_or(is_name) {
             return Err(MetadataError::Name);
         }
         if self.redirect_uris.len() > MOST_ADDRESSES || self.post_logout_redirect_uris.len() > MOST_ADDRESSES {
             return Err(MetadataError::TooManyAddresses);
+        }
+        let others = [&self.jwks_uri, &self.initiate_login_uri, &self.backchannel_logout_uri];
+        let lists = self.redirect_uris.iter().chain(&self.post_logout_redirect_uris);
+        if lists.chain(others.into_iter().flatten()).any(|address| address.len() > LONGEST_ADDRESS) {
+            return Err(MetadataError::LongAddress);
+        }
+        if self.scope.as_ref().is_some_and(|scope| scope.len() > LONGEST_SCOPE) {
+            return Err(MetadataError::LongScope);
         }
         Ok(())
     }
@@ -97,12 +112,22 @@ impl Metadata {
     }
 }
 
-/// The grant types of a role.
-pub const fn grant_types(role: Role) -> &'static [&'static str] {
-    match role {
-        Role::App => &["authorization_code", "refresh_token"],
-        Role::Poc => &["authorization_code", "refresh_token", "client_credentials"],
-        Role::Service => &["client_credentials"],
+/// What is unseen could turn round the text around the name, and a name with an address in parentheses could be taken for
+/// one beside which this server wrote the address.
+static MISLEADING: LazyLock<Result<Regex, regex::Error>> =
+    LazyLock::new(|| Regex::new(r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Ps}\p{Pe}]"));
+
+fn is_name(name: &str) -> bool {
+    let is_plain = MISLEADING.as_ref().is_ok_and(|misleading| !misleading.is_match(name));
+    (1..=LONGEST_NAME).contains(&name.chars().count()) && is_plain && !name.trim().is_empty()
+}
+
+/// The grant types that a client of the role can use: to act for itself it signs.
+pub const fn grant_types(role: Role, auth_method: AuthMethod) -> &'static [&'static str] {
+    match (role, auth_method) {
+        (Role::Poc, AuthMethod::PrivateKeyJwt) => &["authorization_code", "refresh_token", "client_credentials"],
+        (Role::App | Role::Poc, _) => &["authorization_code", "refresh_token"],
+        (Role::Service, _) => &["client_credentials"],
     }
 }
 
@@ -156,6 +181,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_kept_to_is_refused() {
+        let long_address = format!("https://a.example/{}", "x".repeat(2048));
         for (metadata, role, expected) in [
             (json!({"software_statement": "a.b.c"}), Role::App, MetadataError::SoftwareStatement),
             (
@@ -179,7 +205,24 @@ mod tests {
             (json!({"client_name": "  "}), Role::App, MetadataError::Name),
             (json!({"client_name": "a\u{0}b"}), Role::App, MetadataError::Name),
             (json!({"client_name": "x".repeat(101)}), Role::App, MetadataError::Name),
+            (json!({"client_name": "Growth \u{202e}"}), Role::App, MetadataError::Name),
+            (json!({"client_name": "Growth\u{2066}"}), Role::App, MetadataError::Name),
+            (json!({"client_name": "Gro\u{200b}wth"}), Role::App, MetadataError::Name),
+            (json!({"client_name": "Growth\u{2028}"}), Role::App, MetadataError::Name),
+            (json!({"client_name": "Growth (hospital.example)"}), Role::App, MetadataError::Name),
+            (json!({"client_name": "Growth （hospital.example）"}), Role::App, MetadataError::Name),
+            (
+                json!({"grant_types": ["client_credentials"], "token_endpoint_auth_method": "client_secret_basic"}),
+                Role::Poc,
+                MetadataError::GrantTypes(
+                    "authorization_code, refresh_token, with private_key_jwt client_credentials too",
+                ),
+            ),
             (json!({"redirect_uris": vec!["https://a.example/"; 21]}), Role::App, MetadataError::TooManyAddresses),
+            (json!({"redirect_uris": [long_address.clone()]}), Role::App, MetadataError::LongAddress),
+            (json!({"post_logout_redirect_uris": [long_address.clone()]}), Role::App, MetadataError::LongAddress),
+            (json!({"initiate_login_uri": long_address}), Role::App, MetadataError::LongAddress),
+            (json!({"scope": "openid ".repeat(1171)}), Role::App, MetadataError::LongScope),
         ] {
             assert_eq!(read(metadata.clone()).check(role), Err(expected), "{metadata}");
         }
@@ -189,6 +232,8 @@ mod tests {
         }
         let fine = json!({"grant_types": ["authorization_code", "refresh_token"], "response_types": ["code"], "client_name": "Café"});
         assert_eq!(read(fine).check(Role::App), Ok(()));
+        let signs = json!({"grant_types": ["client_credentials"], "token_endpoint_auth_method": "private_key_jwt"});
+        assert_eq!(read(signs).check(Role::Poc), Ok(()));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Registered clients: apps, point-of-care systems and backend services.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -9,6 +11,7 @@ use super::{Result, Tx};
 use crate::config::ConsentPolicy;
 pub use crate::smart::client::{AuthMethod, Role, Source};
 use crate::smart::client::{Registration, is_loopback};
+use crate::smart::scope::ScopeSet;
 
 const INSERT: &str = "insert into client (client_id, name, role, tenant, auth_method, jwks, jwks_uri, redirect_uris,
     loopback_redirects, scope, origins, launch_urls, frame_ancestors, post_logout_redirect_uris, backchannel_logout_uri,
@@ -32,6 +35,9 @@ const LIST: &str = "select client_id, name, role, tenant, auth_method,
     jwks, jwks_uri, redirect_uris, loopback_redirects, scope, origins, launch_urls, frame_ancestors,
     post_logout_redirect_uris, backchannel_logout_uri, source, may_introspect, enabled, consent
   from client c order by client_id";
+const IS_ENABLED: &str = "select exists (select 1 from client where client_id = $1 and enabled)";
+const HOLD: &str = "select 1 from client where client_id = $1 for share";
+const NAME: &str = "select name from client where client_id = $1";
 const SET_ENABLED: &str = "update client set enabled = $2, updated_at = $3 where client_id = $1";
 const DELETE: &str = "delete from client where client_id = $1";
 const LEAVE_OUT: &str = "update client set enabled = false, left_out = true, updated_at = $2
@@ -40,8 +46,8 @@ const BRING_BACK: &str = "update client set enabled = true, left_out = false, up
   where client_id = $1 and left_out";
 // Held to the end of the transaction: one process at a time brings the registry in line with its configuration file.
 const LOCK: &str = "select pg_advisory_xact_lock(hashtextextended('sofa.client', 0))";
-const ORIGIN_IS_KNOWN: &str = "select exists (select 1 from client where enabled and origins @> array[$1])
-    or ($2 and exists (select 1 from client where enabled and loopback_redirects))";
+const ORIGINS: &str = "select distinct origin from client, unnest(origins) as origin where enabled";
+const ANY_LOOPBACK: &str = "select exists (select 1 from client where enabled and loopback_redirects)";
 
 /// A registered client.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +87,7 @@ pub struct Client {
     pub backchannel_logout_uri: Option<String>,
     /// How it was registered.
     pub source: Source,
-    /// Whether its tokens may ask about tokens of others.
+    /// Whether it may ask about tokens of others: a resource server.
     pub may_introspect: bool,
     /// A disabled client gets no token, and its tokens have stopped working.
     pub enabled: bool,
@@ -250,10 +256,37 @@ pub async fn find(conn: &mut PgConnection, client_id: &str) -> Result<Option<Cli
     row.map(Client::try_from).transpose()
 }
 
+/// Whether there is a client of that id and it is enabled.
+pub async fn is_enabled(conn: &mut PgConnection, client_id: &str) -> Result<bool> {
+    Ok(sqlx::query_scalar(IS_ENABLED).bind(client_id).fetch_one(conn).await?)
+}
+
+/// Keeps a client as it is until this transaction ends.
+pub async fn hold(tx: &mut Tx, client_id: &str) -> Result<()> {
+    sqlx::query(HOLD).bind(client_id).execute(tx.conn()).await?;
+    Ok(())
+}
+
+/// What people see of a client.
+pub async fn name(conn: &mut PgConnection, client_id: &str) -> Result<Option<String>> {
+    Ok(sqlx::query_scalar(NAME).bind(client_id).fetch_optional(conn).await?)
+}
+
 /// All clients, by id.
 pub async fn list(conn: &mut PgConnection) -> Result<Vec<Client>> {
     let rows: Vec<Row> = sqlx::query_as(LIST).fetch_all(conn).await?;
     rows.into_iter().map(Client::try_from).collect()
+}
+
+/// Ends all that was granted to a client by its earlier registration, where the new one is narrower: it allows less, or
+/// demands a proof where there was none. Gives the number of grants.
+pub async fn end_wider(tx: &mut Tx, old: &Client, new: &Client, now: OffsetDateTime) -> Result<u64> {
+    let before = ScopeSet::parse(&old.scope);
+    let proves_now = old.auth_method == AuthMethod::None && new.auth_method != AuthMethod::None;
+    if before.is_within(&ScopeSet::parse(&new.scope)) && !proves_now {
+        return Ok(0);
+    }
+    super::grant::revoke_by_client(tx, &new.client_id, now).await
 }
 
 /// Switches a client on or off. `false` when there is none of that id.
@@ -262,11 +295,12 @@ pub async fn set_enabled(tx: &mut Tx, client_id: &str, enabled: bool, now: Offse
     Ok(done.rows_affected() == 1)
 }
 
-/// Switches a client off and ends all that was granted to it, so that nothing of it comes back when it is switched on.
-/// `false` when there is none of that id.
+/// Switches a client off and ends all that was granted to it, and to apps in launches of it, so that nothing comes back when
+/// it is switched on. `false` when there is none of that id.
 pub async fn disable(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Result<bool> {
     let known = set_enabled(tx, client_id, false, now).await?;
     super::grant::revoke_by_client(tx, client_id, now).await?;
+    super::grant::revoke_by_launcher(tx, client_id, now).await?;
     Ok(known)
 }
 
@@ -287,6 +321,7 @@ pub async fn leave_out(tx: &mut Tx, named: &[String], now: OffsetDateTime) -> Re
     let gone: Vec<String> = sqlx::query_scalar(LEAVE_OUT).bind(named).bind(now).fetch_all(tx.conn()).await?;
     for client_id in &gone {
         super::grant::revoke_by_client(tx, client_id, now).await?;
+        super::grant::revoke_by_launcher(tx, client_id, now).await?;
     }
     Ok(gone)
 }
@@ -296,10 +331,26 @@ pub async fn bring_back(tx: &mut Tx, client_id: &str, now: OffsetDateTime) -> Re
     Ok(sqlx::query(BRING_BACK).bind(client_id).bind(now).execute(tx.conn()).await?.rows_affected() == 1)
 }
 
-/// Whether some enabled client registered this web origin, or one on this machine is meant by a demonstration client's
-/// loopback patterns.
-pub async fn origin_is_known(conn: &mut PgConnection, origin: &str) -> Result<bool> {
-    Ok(sqlx::query_scalar(ORIGIN_IS_KNOWN).bind(origin).bind(is_loopback(origin)).fetch_one(conn).await?)
+/// The web origins whose pages may call this server.
+#[derive(Clone, Debug, Default)]
+pub struct Origins {
+    named: HashSet<String>,
+    /// Those of this machine, which a demonstration client's patterns mean.
+    loopback: bool,
+}
+
+impl Origins {
+    /// Whether some enabled client registered this one.
+    pub fn hold(&self, origin: &str) -> bool {
+        self.named.contains(origin) || (self.loopback && is_loopback(origin))
+    }
+}
+
+/// The web origins of all enabled clients.
+pub async fn origins(conn: &mut PgConnection) -> Result<Origins> {
+    let named: Vec<String> = sqlx::query_scalar(ORIGINS).fetch_all(&mut *conn).await?;
+    let loopback = sqlx::query_scalar(ANY_LOOPBACK).fetch_one(conn).await?;
+    Ok(Origins { named: named.into_iter().collect(), loopback })
 }
 
 const FRAME_ANCESTORS: &str =

@@ -14,10 +14,12 @@ const INSERT: &str = "insert into context (id, tenant, poc_client, launch_digest
   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 const INSERT_OWNERS: &str = "insert into context_owner (context, system, value)
   select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing";
-// Those of the person, and those that name the person and are nobody's yet.
+// Those of the person, and those of their organisation that name the person and are nobody's yet: anybody's system can
+// name anybody, and to be offered a launch looks as if it were one's own.
 const OPEN_TO: &str = "cleared_at is null and expires_at > $4 and patient is not null
     and (app_id is null or app_id = $3)
-    and (owner_user = $1 or (owner_user is null and owner_named and (fhir_user = $2
+    and exists (select from client p where p.client_id = context.poc_client and p.enabled)
+    and (owner_user = $1 or (owner_user is null and owner_named and ($6::bigint is null or tenant = $6) and (fhir_user = $2
       or exists (select from context_owner o join user_identifier i on i.system = o.system and i.value = o.value
         where o.context = context.id and i.user_id = $1))))
   order by created_at desc, id limit $5";
@@ -140,19 +142,28 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<ContextRow
     complete(conn, row).await
 }
 
+/// A person who looks for their launches.
+#[derive(Clone, Copy, Debug)]
+pub struct Seeker<'a> {
+    pub user: Uuid,
+    /// The person as a FHIR resource, `Type/id`.
+    pub fhir_user: Option<&'a str>,
+    /// The organisation whose launches may name the person; `None` for any.
+    pub tenant: Option<i64>,
+}
+
 /// The living contexts with a patient that are a person's, or name them, and are for this client or for any: the newest
-/// first, no more than `limit`. `fhir_user`: the person as a FHIR resource, `Type/id`.
+/// first, no more than `limit`. Those of a PoC that is disabled do not count.
 pub async fn open_to(
     conn: &mut PgConnection,
-    user: Uuid,
-    fhir_user: Option<&str>,
+    seeker: Seeker<'_>,
     client: &str,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<ContextRow>> {
     let sql = sqlx::AssertSqlSafe(format!("select {COLUMNS} from context where {OPEN_TO}"));
-    let query = sqlx::query_as(sql).bind(user).bind(fhir_user).bind(client).bind(now).bind(limit);
-    let rows: Vec<Row> = query.fetch_all(&mut *conn).await?;
+    let query = sqlx::query_as(sql).bind(seeker.user).bind(seeker.fhir_user).bind(client).bind(now).bind(limit);
+    let rows: Vec<Row> = query.bind(seeker.tenant).fetch_all(&mut *conn).await?;
     let mut contexts = Vec::with_capacity(rows.len());
     for row in rows {
         contexts.extend(complete(conn, Some(row)).await?);

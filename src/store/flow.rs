@@ -15,12 +15,17 @@ const FIND: &str = "select parameters, user_id, session_digest, choice from logi
 // Of two posts of one form, the second no longer finds the step.
 const MOVE: &str = "update login_request set step = $3, user_id = $4, session_digest = $5, choice = $6
   where digest = $1 and step = $2";
+const TURN_OVER: &str =
+    "update login_request set digest = $3, step = $4, user_id = $5, session_digest = $6, choice = $7
+  where digest = $1 and step = $2";
 const END: &str = "delete from login_request where digest = $1 and step = $2";
 const SWEEP: &str = "delete from login_request where expires_at < $1";
 
 /// The page that a form stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// None yet: an authorization request that was posted from another site.
+    Authorize,
     /// Name and password.
     SignIn,
     /// The one-time password, after the right name and password.
@@ -44,6 +49,7 @@ pub enum Step {
 impl Step {
     const fn as_str(self) -> &'static str {
         match self {
+            Self::Authorize => "authorize",
             Self::SignIn => "sign-in",
             Self::SecondFactor => "second-factor",
             Self::Enrol => "enrol",
@@ -115,12 +121,29 @@ pub async fn find(conn: &mut PgConnection, form: Form<'_>, step: Step, now: Offs
     Ok(query.fetch_optional(conn).await?)
 }
 
-/// Takes a form on to its next page. `false` when it was not on the page `from` any more.
+/// Takes a form on to a step for which no page is shown. `false` when it was not on the page `from` any more.
 pub async fn move_on(tx: &mut Tx, digest: &[u8], from: Step, stage: Stage<'_>) -> Result<bool> {
     let (user, session) = stage.signed_in.unzip();
     let done = sqlx::query(MOVE)
         .bind(digest)
         .bind(from.as_str())
+        .bind(stage.step.as_str())
+        .bind(user)
+        .bind(session)
+        .bind(stage.choice)
+        .execute(tx.conn())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Takes a form on to its next page, under the token of that page: the page before is worth nothing from now on. `false`
+/// when it was not on the page `from` any more.
+pub async fn turn_over(tx: &mut Tx, digest: &[u8], from: Step, next_digest: &[u8], stage: Stage<'_>) -> Result<bool> {
+    let (user, session) = stage.signed_in.unzip();
+    let done = sqlx::query(TURN_OVER)
+        .bind(digest)
+        .bind(from.as_str())
+        .bind(next_digest)
         .bind(stage.step.as_str())
         .bind(user)
         .bind(session)

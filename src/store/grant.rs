@@ -21,9 +21,10 @@ const LIVE: &str = "select g.id as grant_id, g.client_id, c.role, coalesce(x.ten
   join client c on c.client_id = g.client_id
   left join user_account u on u.id = g.user_id
   left join context x on x.id = g.context_id
+  left join client p on p.client_id = x.poc_client
   where g.id = $1 and g.revoked_at is null and g.expires_at > $2 and c.enabled
     and (g.user_id is null or u.enabled)
-    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2))";
+    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2 and p.enabled))";
 const WAS_REVOKED: &str = "select exists (select 1 from grant_row where id = $1 and revoked_at is not null)
     or exists (select 1 from client where client_id = $2 and not enabled)
     or exists (select 1 from user_account where id = $3 and not enabled)";
@@ -42,16 +43,18 @@ const TOLD_OF_SESSION: &str = "select distinct c.client_id, c.backchannel_logout
   join client c on c.client_id = g.client_id
   where g.session_id = $1 and c.enabled and c.backchannel_logout_uri is not null order by c.client_id";
 const DELETE_BY_USER: &str = "delete from grant_row where user_id = $1";
+const REVOKE_BY_LAUNCHER: &str = "update grant_row set revoked_at = $2 where revoked_at is null
+  and context_id in (select id from context where poc_client = $1)";
 const DELETE_BY_CLIENT: &str = "delete from grant_row where client_id = $1";
 const REVOKE_BY_USER_AND_CLIENT: &str =
     "update grant_row set revoked_at = $3 where user_id = $1 and client_id = $2 and revoked_at is null";
-const HELD_FOR: &str = "select g.client_id, c.name as client_name, g.scope, g.created_at, p.name as launched_from
+const HELD_FOR: &str = "select g.client_id, c.name as client_name, c.source as client_source, c.redirect_uris, g.scope, g.created_at, p.name as launched_from
   from grant_row g
   join client c on c.client_id = g.client_id
   left join context x on x.id = g.context_id
   left join client p on p.client_id = x.poc_client
   where g.user_id = $1 and g.revoked_at is null and g.expires_at > $2 and c.enabled
-    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2))
+    and (g.context_id is null or (x.cleared_at is null and x.expires_at > $2 and p.enabled))
   order by g.created_at desc limit 500";
 const INSERT_CODE: &str = "insert into authorization_code (digest, grant_id, redirect_uri, code_challenge, expires_at)
   values ($1, $2, $3, $4, $5)";
@@ -75,6 +78,7 @@ const USE_REFRESH: &str = "update refresh_token set used_at = coalesce(used_at, 
 const CONTEXT_OF: &str = "select g.context_id from grant_row g where g.context_id is not null
   and g.id in (select grant_id from authorization_code where digest = $1
     union all select grant_id from refresh_token where digest = $1)";
+const SWEEP_REFRESH: &str = "delete from refresh_token where expires_at < $1";
 const SWEEP: &str = "delete from grant_row where expires_at < $1";
 
 /// The launch context of a code or refresh token, whether it is still good or not.
@@ -246,7 +250,8 @@ pub async fn insert(tx: &mut Tx, grant: &NewGrant<'_>, now: OffsetDateTime) -> R
     Ok(())
 }
 
-/// The grant, if it was not revoked and has not expired, its client and user are enabled, and its context lives.
+/// The grant, if it was not revoked and has not expired, its client and user are enabled, and its context lives, with the
+/// PoC that made it.
 pub async fn live(conn: &mut PgConnection, grant: Uuid, now: OffsetDateTime) -> Result<Option<LiveGrant>> {
     let row: Option<LiveRow> = sqlx::query_as(LIVE).bind(grant).bind(now).fetch_optional(conn).await?;
     let Some(row) = row else { return Ok(None) };
@@ -323,6 +328,11 @@ pub async fn revoke_by_client(tx: &mut Tx, client_id: &str, now: OffsetDateTime)
     Ok(sqlx::query(REVOKE_BY_CLIENT).bind(client_id).bind(now).execute(tx.conn()).await?.rows_affected())
 }
 
+/// Ends every grant within the launches of a PoC; gives their number.
+pub async fn revoke_by_launcher(tx: &mut Tx, poc_client: &str, now: OffsetDateTime) -> Result<u64> {
+    Ok(sqlx::query(REVOKE_BY_LAUNCHER).bind(poc_client).bind(now).execute(tx.conn()).await?.rows_affected())
+}
+
 /// Removes every grant of a client, with its codes and tokens; gives their number.
 pub async fn delete_by_client(tx: &mut Tx, client_id: &str) -> Result<u64> {
     Ok(sqlx::query(DELETE_BY_CLIENT).bind(client_id).execute(tx.conn()).await?.rows_affected())
@@ -339,6 +349,9 @@ pub async fn revoke_by_user_and_client(tx: &mut Tx, user: Uuid, client: &str, no
 pub struct Held {
     pub client_id: String,
     pub client_name: String,
+    /// How it was registered, as a word of [`super::client::Source`].
+    pub client_source: String,
+    pub redirect_uris: Vec<String>,
     /// Space-separated.
     pub scope: String,
     pub created_at: OffsetDateTime,
@@ -426,8 +439,10 @@ pub async fn use_refresh(tx: &mut Tx, digest: &[u8], now: OffsetDateTime) -> Res
     Ok(())
 }
 
-/// Removes grants that expired before `before`, with their codes and refresh tokens.
+/// Removes grants that expired before `before`, with their codes and refresh tokens, and of the others the refresh tokens
+/// that did: a grant that is renewed for a month leaves one behind each time.
 pub async fn sweep(tx: &mut Tx, before: OffsetDateTime) -> Result<u64> {
+    sqlx::query(SWEEP_REFRESH).bind(before).execute(tx.conn()).await?;
     Ok(sqlx::query(SWEEP).bind(before).execute(tx.conn()).await?.rows_affected())
 }
 

@@ -129,3 +129,10 @@ pub async fn sweep(tx: &mut Tx, now: OffsetDateTime) -> Result<()> {
     sqlx::query(SWEEP).bind(now).execute(tx.conn()).await?;
     Ok(())
 }
+
+const HOLD: &str = "select 1 from login_session where digest = $1 and user_id = $2 and expires_at > $3 for share";
+
+/// Whether the person's session of that cookie lasts; if so it cannot be ended before this transaction ends.
+pub async fn hold(tx: &mut Tx, digest: &[u8], user: Uuid, now: OffsetDateTime) -> Result<bool> {
+    Ok(sqlx::query(HOLD).bind(digest).bind(user).bind(now).fetch_optional(tx.conn()).await?.is_some())
+}

@@ -319,3 +319,18 @@ mod tests {
         }
     }
 }
+
+const HOLD: &str = "select enabled from user_account where id = $1 for share";
+const LOCK: &str = "select 1 from user_account where id = $1 for no key update";
+
+/// Keeps an account as it is until this transaction ends. `false` when there is none, or it is disabled.
+pub async fn hold(tx: &mut Tx, id: Uuid) -> Result<bool> {
+    let enabled: Option<bool> = sqlx::query_scalar(HOLD).bind(id).fetch_optional(tx.conn()).await?;
+    Ok(enabled == Some(true))
+}
+
+/// Waits for those who hold the account, and lets nobody else hold it until this transaction ends.
+pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<()> {
+    sqlx::query(LOCK).bind(id).execute(tx.conn()).await?;
+    Ok(())
+}

@@ -197,7 +197,8 @@ fn check_claims(claims: &Claims, expected: &Expected<'_>) -> Result<Accepted, As
         return Err(AssertionError::SharedAudience);
     }
     let expires_at = claims.exp.and_then(instant).ok_or(AssertionError::Expired)?;
-    if expires_at + CLOCK_SKEW <= expected.now {
+    // Added to the present, never to what was sent: the calendar has an end.
+    if expires_at <= expected.now - CLOCK_SKEW {
         return Err(AssertionError::Expired);
     }
     if expires_at > expected.now + LONGEST_LIFE + CLOCK_SKEW {
@@ -345,6 +346,9 @@ mod tests {
             ("exp", Value::Null, AssertionError::Expired),
             ("exp", json!(now + 600), AssertionError::TooLong),
             ("exp", json!(1e300), AssertionError::Expired),
+            // The last second of the calendar, and one too near to it to add to.
+            ("exp", json!(253_402_300_799_i64), AssertionError::TooLong),
+            ("exp", json!(253_402_300_790_i64), AssertionError::TooLong),
             ("nbf", json!(now + 60), AssertionError::NotYet),
             ("iat", json!(now + 60), AssertionError::NotYet),
             ("iat", json!(now - 3700), AssertionError::TooOld),

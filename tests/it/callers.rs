@@ -310,6 +310,15 @@ async fn a_disabled_client_and_a_disabled_user_are_out_at_once() {
     app.get(path).await.expect(200);
     switch(Some(("poc", false)), None).await;
     poc.get(path).await.expect(401);
+    app.get(path).await.expect(401);
+    switch(Some(("poc", true)), None).await;
+    app.get(path).await.expect(200);
+    let mut tx = sofa::store::begin(&server.db.pool).await.unwrap();
+    assert!(sofa::store::client::disable(&mut tx, "poc", now).await.unwrap());
+    tx.commit().await.unwrap();
+    switch(Some(("poc", true)), None).await;
+    app.get(path).await.expect(401);
+    poc.get(path).await.expect(401);
 }
 
 #[tokio::test]
@@ -338,6 +347,17 @@ async fn tokens_of_elsewhere_and_tokens_in_the_wrong_place_are_refused() {
 }
 
 #[tokio::test]
+async fn a_launch_of_another_server_begins_nothing_here() {
+    let (here, there) = tokio::join!(TestServer::start(), TestServer::start());
+    let (foreign, _receiver) = there.subscribed_poc("poc", 7).await;
+    here.poc("poc", 7).await;
+    here.user("user", 7).await;
+    let launch = foreign.launch(&SetContext::patient("Smith").build()).await;
+    let refused = here.app("app").await.launch_with(&launch.id, "user", "launch patient/*.rs").await;
+    assert_eq!(refused.err().expect("a refusal").code(), "invalid_request");
+}
+
+#[tokio::test]
 async fn an_app_outside_a_launch_gets_no_data() {
     let server = TestServer::start().await;
     let service = server.service("service").await;
@@ -347,4 +367,62 @@ async fn an_app_outside_a_launch_gets_no_data() {
     let refused = app.launch_with("no-such-launch", "user", "launch patient/*.rs").await;
     assert!(refused.is_err());
     server.stranger().get(&format!("Patient/{id}")).await.expect(401);
+}
+
+#[tokio::test]
+async fn to_search_and_to_patch_take_letters_of_their_own() {
+    let server = TestServer::start().await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    server.user("user", 7).await;
+    let app = server.app("app").await;
+    let input = SetContext::patient("Smith").entry("urn:uuid:o", &observation("urn:uuid:patient", "x")).build();
+    for (letter, expected) in [
+        // search, search by POST, type history, patch
+        ("c", [403, 403, 403, 403]),
+        ("r", [403, 403, 403, 403]),
+        ("u", [403, 403, 403, 200]),
+        ("d", [403, 403, 403, 403]),
+        ("s", [200, 200, 200, 403]),
+        ("read", [200, 200, 200, 403]),
+        ("write", [403, 403, 403, 200]),
+        ("*", [200, 200, 200, 200]),
+    ] {
+        for level in ["patient", "user"] {
+            let launch = poc.launch(&input).await;
+            let seen = launch.created[1].as_str();
+            let scope = format!("launch {level}/Observation.{letter}");
+            let app = app.launch_with(&launch.id, "user", &scope).await.expect("a launch");
+            let patch = json!([{"op": "replace", "path": "/status", "value": "amended"}]).to_string();
+            let found = [
+                app.get("Observation").await.status,
+                app.send(
+                    "POST",
+                    "Observation/_search",
+                    &[("content-type", "application/x-www-form-urlencoded")],
+                    Some(String::new()),
+                )
+                .await
+                .status,
+                app.get("Observation/_history").await.status,
+                app.send("PATCH", seen, &[("content-type", "application/json-patch+json")], Some(patch)).await.status,
+            ];
+            assert_eq!(found, expected, "{scope}");
+            app.get("Condition").await.expect(403);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_another_server_with_the_same_keys_handed_out_is_worth_nothing_here() {
+    let server = TestServer::start().await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    server.user("user", 7).await;
+    let launch = poc.launch(&SetContext::patient("Smith").build()).await;
+    let app = server.app("app").await.launch(&launch.id, "user").await;
+    let neighbour = server.neighbour().await;
+    for session in [&app.session, &poc.session] {
+        session.get(launch.first("Patient")).await.expect(200);
+        let there = Session { fhir: neighbour.clone(), ..session.clone() };
+        there.get(launch.first("Patient")).await.expect(401).expect_outcome();
+    }
 }

@@ -274,6 +274,26 @@ async fn patient_scopes_end_at_the_patients_compartment() {
         let absent = app.get(&format!("{kind}/never")).await.expect(404);
         assert_eq!(bare(&hidden, id), bare(&absent, "never"));
     }
+    // Nor is there a way to find, to count or to include what belongs to another patient.
+    let elsewhere = |text: &str| text.contains("secret") || text.contains("Secret");
+    let brother_id = brother.split_once('/').unwrap().1;
+    for search in [
+        "Patient".to_owned(),
+        "Observation".to_owned(),
+        "Observation?_include=Observation:subject".to_owned(),
+        "Patient?_revinclude=Observation:subject".to_owned(),
+        "Patient?name=brother".to_owned(),
+        format!("Patient?_id={brother_id}"),
+        format!("Observation?subject={brother}"),
+        format!("Observation?patient={brother_id}"),
+        "Observation/_history".to_owned(),
+        "_history".to_owned(),
+    ] {
+        let found = app.get(&search).await.expect(200);
+        assert!(!elsewhere(&found.text) && !found.text.contains(brother), "{search}: {}", found.text);
+    }
+    let count = app.get("Observation?_summary=count").await.expect(200).json();
+    assert_eq!(count["total"], 1, "{count}");
     app.get(&format!("{}/_history", launch.created[3])).await.expect(404);
     app.get(&format!("{}/_history/1", launch.created[3])).await.expect(404);
     let aside = app.post("Observation", &observation(brother, "x")).await.expect_outcome();

@@ -326,6 +326,16 @@ async fn the_configuration_file_registers_changes_and_disables_clients() {
     let second = entry("launch patient/Patient.rs", other.path().to_str().unwrap());
     assert_eq!(apply(&server, &second).await, Ok(1));
     assert_eq!(stored(&server, "filed").await.scope, "launch patient/Patient.rs");
+    assert!(!server.is_alive(token).await, "the file allows less than was granted");
+    let code = server.code("filed", &launch, "launch patient/Patient.rs").await;
+    let fresh = basic("filed", "another-secret-of-32-characters!!");
+    let reply = server.post("/token", &exchange(&code), &[("authorization", &fresh)]).await.expect(200).json();
+    let token = reply["access_token"].as_str().unwrap();
+    let wider = entry("launch patient/*.rs", other.path().to_str().unwrap());
+    assert_eq!(apply(&server, &wider).await, Ok(1));
+    assert!(server.is_alive(token).await, "more is allowed: nothing ends");
+    assert_eq!(apply(&server, &second).await, Ok(1));
+    assert!(!server.is_alive(token).await);
     let old = server.post("/introspect", &[("token", "x")], &[("authorization", &header)]).await;
     old.refused(401, "invalid_client");
 

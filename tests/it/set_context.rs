@@ -486,6 +486,10 @@ async fn every_call_makes_a_new_context_and_the_launch_id_is_stored_nowhere() {
     let input = SetContext::patient("Smith").build();
     let (first, second) = (poc.launch(&input).await, poc.launch(&input).await);
     assert_ne!(first.id, second.id);
+    for id in [&first.id, &second.id] {
+        let bits = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, id).unwrap().len() * 8;
+        assert_eq!(bits, 256, "{id}");
+    }
     assert_ne!(first.first("Patient"), second.first("Patient"));
     let kept: Vec<String> =
         sqlx::query_scalar("select context::text from context").fetch_all(&server.db.pool).await.unwrap();

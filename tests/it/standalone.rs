@@ -6,6 +6,9 @@ use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
+use sofa::config::ConsentPolicy;
+use sofa::store;
+use sofa::store::client::{AuthMethod, Client, Role, Source};
 use url::Url;
 
 use crate::fixtures::{self, SetContext, halo_sample, observation, patient};
@@ -13,8 +16,9 @@ use crate::set_context::stage;
 use crate::support::answer::Answer;
 use crate::support::app::{Launched, SampleApp};
 use crate::support::form::{Browser, Field, Form};
+use crate::support::poc::PointOfCare;
 use crate::support::server::TestServer;
-use crate::support::world::{PASSWORD, REDIRECT};
+use crate::support::world::{PASSWORD, REDIRECT, unregistered};
 
 /// Everything that an app may be granted without a point-of-care system.
 pub const REGISTERED: &str =
@@ -63,6 +67,12 @@ impl<'a> Way<'a> {
 
     /// Sends the form of the page with these fields.
     async fn send(&mut self, action: &str, fields: &[(&str, &str)]) {
+        let form = self.form(action, fields);
+        self.page = self.browser.submit(&form).await;
+    }
+
+    /// The form of the page, filled in.
+    fn form(&self, action: &str, fields: &[(&str, &str)]) -> Form {
         let token = Form::first(&self.at, &self.page.text).expect("a form").fields.remove(0);
         assert_eq!(token.name, "request");
         let field = |(name, value): &(&str, &str)| Field {
@@ -71,8 +81,7 @@ impl<'a> Way<'a> {
             value: (*value).to_owned(),
         };
         let fields = std::iter::once(token).chain(fields.iter().map(field)).collect();
-        let form = Form { action: self.at.join(action).unwrap(), method: "POST".to_owned(), fields };
-        self.page = self.browser.submit(&form).await;
+        Form { action: self.at.join(action).unwrap(), method: "POST".to_owned(), fields }
     }
 
     pub async fn choose(&mut self, fields: &[(&str, &str)]) {
@@ -94,8 +103,7 @@ impl<'a> Way<'a> {
     /// The names on the buttons.
     #[track_caller]
     fn names(&self) -> Vec<String> {
-        let name =
-            |button: String| button.split("<strong>").nth(1).unwrap().split("</strong>").next().unwrap().to_owned();
+        let name = |button: String| button.split("<bdi>").nth(1).unwrap().split("</bdi>").next().unwrap().to_owned();
         self.offered().into_iter().map(name).collect()
     }
 
@@ -165,13 +173,15 @@ async fn the_picker_offers_the_patients_of_ones_own_launches_and_no_others() {
     let elsewhere = poc.launch(&SetContext::patient("Elsewhere").parameter(app_id).build()).await;
     other.launch(&elsewhere.id, "julie").await;
     let (foreign, _receiver) = server.subscribed_poc("foreign", 8).await;
-    foreign.launch(&SetContext::patient("Foreign").build()).await;
+    // Names the person: whoever knows a licence number can.
+    foreign.launch(&halo_sample()).await;
     let way = Way::begin(&server, &standing, "julie", SCOPE).await;
     let names = way.names();
     assert_eq!(names.len(), 2, "{names:?}");
     assert!(names[0].contains("SMITH") || names[0].contains("Smith"), "{names:?}");
     assert_eq!(names[1], "Own");
     assert!(way.offered()[1].contains("1985-08-01"), "{:?}", way.offered());
+    assert!(way.offered().iter().all(|button| button.contains("from The poc")), "{:?}", way.offered());
     server.user("nobody", 7).await;
     let way = Way::begin(&server, &standing, "nobody", SCOPE).await;
     assert!(way.names().is_empty());
@@ -237,6 +247,122 @@ async fn what_was_not_offered_is_refused() {
     way.page.text = kept.0;
     way.choose(&[("choice", "0")]).await;
     assert_eq!(way.page.status, 400);
+}
+
+/// Three patients on two pages, with two visits each; gives the app that picks.
+async fn three_patients(server: &TestServer, poc: &PointOfCare) -> SampleApp {
+    server.user("julie", 7).await;
+    let (standing, app) = (server.app_with_scope("standing", REGISTERED).await, server.app("app").await);
+    for given in ["Jane", "John", "Ann"] {
+        let launch = launch_of(&named(given, "Smith", "1980-01-02", given))
+            .entry("urn:uuid:first", &visit("AMB", "2026-01-02T10:00:00Z"))
+            .entry("urn:uuid:second", &visit("HH", "2026-03-04T10:00:00Z"));
+        app.launch(&poc.launch(&launch.build()).await.id, "julie").await;
+    }
+    standing
+}
+
+#[tokio::test]
+async fn a_button_of_a_page_that_was_left_chooses_nobody() {
+    let server = TestServer::configured("standalone.page_size = 2").await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    let standing = three_patients(&server, &poc).await;
+    let mut way = Way::begin(&server, &standing, "julie", SCOPE).await;
+    assert_eq!(way.names(), ["Ann Smith", "John Smith"]);
+    let left = way.form("choose", &[("choice", "0")]);
+    way.choose(&[("action", "more")]).await;
+    assert_eq!(way.names(), ["Jane Smith"]);
+    assert_eq!(way.browser.submit(&left).await.status, 400, "it was another patient's button");
+    way.choose(&[("choice", "0")]).await;
+    let launched = way.tokens().await;
+    let read = launched.get(&format!("Patient/{}", launched.patient())).await.expect(200).json();
+    assert_eq!(read["name"][0]["given"][0], "Jane");
+    let grants = "select count(*) from grant_row where client_id = 'standing'";
+    assert_eq!(server.count(grants).await, 1);
+}
+
+#[tokio::test]
+async fn a_patient_that_is_pressed_twice_chooses_no_visit_and_the_page_says_whose_visits_they_are() {
+    let server = TestServer::start().await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    let standing = three_patients(&server, &poc).await;
+    let scope = "launch/patient launch/encounter patient/*.rs";
+    let mut way = Way::begin(&server, &standing, "julie", scope).await;
+    let press = way.form("choose", &[("choice", "0")]);
+    way.page = way.browser.submit(&press).await;
+    assert_eq!(way.names(), ["HH", "AMB"]);
+    for told in ["Ann Smith", "1980-01-02", "The poc"] {
+        assert!(way.page.text.contains(told), "{told}: {}", way.page.text);
+    }
+    assert_eq!(way.browser.submit(&press).await.status, 400);
+    let again = [("action", "more"), ("action", "search"), ("action", "no-visit")];
+    for field in again {
+        let Form { action, method, fields } = way.form("choose", &[field]);
+        let stale = Form { action, method, fields: [vec![press.fields[0].clone()], fields[1..].to_vec()].concat() };
+        assert_eq!(way.browser.submit(&stale).await.status, 400, "{field:?}");
+    }
+    way.choose(&[("action", "no-visit")]).await;
+    assert_eq!(way.tokens().await.tokens.get("encounter"), None);
+}
+
+#[tokio::test]
+async fn of_two_patients_pressed_at_once_one_is_chosen_and_its_visits_are_shown() {
+    let server = TestServer::start().await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    let standing = three_patients(&server, &poc).await;
+    let mut way = Way::begin(&server, &standing, "julie", "launch/patient launch/encounter patient/*.rs").await;
+    let presses = ["0", "1"].map(|number| (way.browser.clone(), way.form("choose", &[("choice", number)])));
+    let send = presses.map(|(mut browser, form)| async move { browser.submit(&form).await });
+    let pages = futures_util::future::join_all(send).await;
+    let statuses: Vec<_> = pages.iter().map(|page| page.status).collect();
+    assert!(statuses == [200, 400] || statuses == [400, 200], "{statuses:?}");
+    let (chosen, name) = if statuses[0] == 200 { (0, "Ann") } else { (1, "John") };
+    way.page = pages.into_iter().nth(chosen).unwrap();
+    assert!(way.page.text.contains(&format!("{name} Smith")), "{}", way.page.text);
+    way.choose(&[("action", "no-visit")]).await;
+    let launched = way.tokens().await;
+    let read = launched.get(&format!("Patient/{}", launched.patient())).await.expect(200).json();
+    assert_eq!(read["name"][0]["given"][0], name);
+}
+
+#[tokio::test]
+async fn the_consent_page_says_whom_the_person_has_picked() {
+    let server = TestServer::start().await;
+    let (poc, _receiver) = server.subscribed_poc("poc", 7).await;
+    three_patients(&server, &poc).await;
+    let client = Client {
+        redirect_uris: vec![REDIRECT.to_owned()],
+        scope: REGISTERED.to_owned(),
+        consent: ConsentPolicy::Always,
+        source: Source::Dynamic,
+        ..unregistered("asking", Role::App, 0, AuthMethod::None)
+    };
+    server.register(&client).await;
+    let asking = SampleApp::new(&server, "asking");
+    let mut way = Way::begin(&server, &asking, "julie", SCOPE).await;
+    assert!(way.page.text.contains("The asking (app.test)"), "nobody vetted its name: {}", way.page.text);
+    way.choose(&[("choice", "1")]).await;
+    for told in ["action=\"consent\"", "John Smith", "1980-01-02", "from The poc"] {
+        assert!(way.page.text.contains(told), "{told}: {}", way.page.text);
+    }
+    assert!(!way.page.text.contains("Ann Smith"), "{}", way.page.text);
+}
+
+#[tokio::test]
+async fn the_launches_of_a_system_that_is_shut_out_are_not_offered() {
+    let (server, poc, _receiver) = stage().await;
+    let standing = server.app_with_scope("standing", REGISTERED).await;
+    server.user("julie", 7).await;
+    let launch = poc.launch(&SetContext::patient("Own").build()).await;
+    server.app("app").await.launch(&launch.id, "julie").await;
+    let mut way = Way::begin(&server, &standing, "julie", SCOPE).await;
+    assert_eq!(way.names(), ["Own"]);
+    let mut tx = store::begin(&server.db.pool).await.unwrap();
+    assert!(store::client::disable(&mut tx, &poc.client_id, server.now()).await.unwrap());
+    tx.commit().await.unwrap();
+    way.choose(&[("choice", "0")]).await;
+    assert_eq!(way.error(), "invalid_request", "it was offered before");
+    assert!(Way::begin(&server, &standing, "julie", SCOPE).await.names().is_empty());
 }
 
 #[tokio::test]

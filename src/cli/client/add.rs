@@ -65,7 +65,7 @@ pub(in crate::cli) struct Add {
     /// Where it wants to be told that its user signed out
     #[arg(long, value_name = "URL")]
     backchannel_logout_uri: Option<String>,
-    /// Its tokens may ask /introspect about tokens of others: a resource server
+    /// It may ask /introspect about tokens of others, as itself or with a token: a resource server
     #[arg(long)]
     may_introspect: bool,
     /// For an app: whether people are asked what it may do for them. Default: oauth.consent_default

@@ -7,7 +7,6 @@ use super::add::ConsentName;
 use crate::cli::database::Opened;
 use crate::clock::{Clock, SystemClock};
 use crate::smart::registration::origins_of;
-use crate::smart::scope::ScopeSet;
 use crate::store;
 
 #[derive(Args)]
@@ -38,7 +37,7 @@ pub(in crate::cli) struct Set {
     /// Where it wants to be told that its user signed out; "" for nowhere
     #[arg(long, value_name = "URL")]
     backchannel_logout_uri: Option<String>,
-    /// Whether its tokens may ask /introspect about tokens of others
+    /// Whether it may ask /introspect about tokens of others, as itself or with a token
     #[arg(long, value_name = "BOOL")]
     may_introspect: Option<bool>,
     /// For an app: whether people are asked what it may do for them
@@ -91,12 +90,7 @@ pub(super) async fn set(set: Set, opened: &Opened) -> Result<()> {
     }
     super::check(&client, &opened.config)?;
     super::update(&mut tx, &client).await?;
-    let (before, after) = (ScopeSet::parse(&old.scope), ScopeSet::parse(&client.scope));
-    let narrowed = before.within(&after).to_string() != before.to_string();
-    let ended = match narrowed {
-        true => store::grant::revoke_by_client(&mut tx, &client.client_id, SystemClock.now()).await?,
-        false => 0,
-    };
+    let ended = store::client::end_wider(&mut tx, &old, &client, SystemClock.now()).await?;
     tx.commit().await?;
     println!("changed {}", client.client_id);
     if ended > 0 {

@@ -25,7 +25,10 @@ use crate::oauth::visitor::Language;
 <body>
 <main class="wide">
 <h1>{{ title }}</h1>
-<p><strong>{{ client }}</strong> {{ wants }}</p>
+<p><strong><bdi>{{ client }}</bdi></strong> {{ wants }}</p>
+{%- if let Some(patient) = patient %}
+<p>{{ t.patient }} <strong><bdi>{{ patient.title }}</bdi></strong>{% for detail in patient.details %}<br><bdi>{{ detail }}</bdi>{% endfor %}</p>
+{%- endif %}
 {%- if let Some(message) = message %}
 <p role="alert">{{ message }}</p>
 {%- endif %}
@@ -48,7 +51,7 @@ use crate::oauth::visitor::Language;
 {%- else %}
 <ul class="candidates" aria-label="{{ title }}">
 {%- for entry in entries %}
-<li><button name="choice" value="{{ loop.index0 }}"><strong>{{ entry.title }}</strong>{% for detail in entry.details %}<br>{{ detail }}{% endfor %}</button></li>
+<li><button name="choice" value="{{ loop.index0 }}"><strong><bdi>{{ entry.title }}</bdi></strong>{% for detail in entry.details %}<br><bdi>{{ detail }}</bdi>{% endfor %}</button></li>
 {%- endfor %}
 </ul>
 {%- endif %}
@@ -75,13 +78,15 @@ struct ChooserPage<'a> {
     client: &'a str,
     request: &'a str,
     terms: Option<&'a Terms>,
+    patient: Option<Entry>,
     entries: Vec<Entry>,
     has_more: bool,
 }
 
-struct Entry {
-    title: String,
-    details: Vec<String>,
+/// A patient or a visit in words.
+pub struct Entry {
+    pub title: String,
+    pub details: Vec<String>,
 }
 
 /// A patient or a visit, as far as it is told.
@@ -97,6 +102,8 @@ pub struct Candidate {
     pub began: Option<String>,
     /// When the launch was made in which the patient was found.
     pub launched_at: Option<OffsetDateTime>,
+    /// The name of the point-of-care system that made it.
+    pub launched_from: Option<String>,
 }
 
 /// What the page needs.
@@ -110,6 +117,8 @@ pub struct Chooser<'a> {
     /// The token that names the form.
     pub request: &'a str,
     pub candidates: &'a [Candidate],
+    /// Whose visits they are.
+    pub patient: Option<&'a Candidate>,
     /// What was searched for; `None` where visits are picked.
     pub terms: Option<&'a Terms>,
     pub has_more: bool,
@@ -136,12 +145,14 @@ fn filled_in<'a>(needs: &Chooser<'a>) -> ChooserPage<'a> {
         client: needs.client,
         request: needs.request,
         terms: needs.terms,
+        patient: needs.patient.map(|patient| entry(patient, t)),
         entries: needs.candidates.iter().map(|candidate| entry(candidate, t)).collect(),
         has_more: needs.has_more,
     }
 }
 
-fn entry(candidate: &Candidate, t: &text::Chooser) -> Entry {
+/// What tells a candidate from others.
+pub fn entry(candidate: &Candidate, t: &text::Chooser) -> Entry {
     let gender = candidate.gender.as_deref().map(|gender| match gender {
         "female" => t.female.to_owned(),
         "male" => t.male.to_owned(),
@@ -151,6 +162,8 @@ fn entry(candidate: &Candidate, t: &text::Chooser) -> Entry {
     let person: Vec<_> = [born, gender, candidate.identifier.clone()].into_iter().flatten().collect();
     let launched =
         candidate.launched_at.and_then(|at| at.format(&Rfc3339).ok()).map(|at| format!("{} {at}", t.open_since));
+    let from = candidate.launched_from.as_ref().map(|poc| format!("{} {poc}", t.opened_from));
+    let launched = launched.map(|at| [Some(at), from].into_iter().flatten().collect::<Vec<_>>().join(" "));
     let began = candidate.began.as_ref().map(|at| format!("{} {at}", t.began));
     let person = (!person.is_empty()).then(|| person.join(" · "));
     Entry {
@@ -171,6 +184,8 @@ mod tests {
             born: Some(bad()),
             identifier: Some(bad()),
             began: Some(bad()),
+            launched_at: Some(OffsetDateTime::UNIX_EPOCH),
+            launched_from: Some(bad()),
             ..Candidate::default()
         };
         let terms = Terms { name: bad(), birthdate: bad(), identifier: bad() };
@@ -179,7 +194,8 @@ mod tests {
             client: "<b>",
             redirect_uri: "https://app.example/cb",
             request: "\"x",
-            candidates: &[candidate],
+            candidates: std::slice::from_ref(&candidate),
+            patient: Some(&candidate),
             terms: Some(&terms),
             has_more: true,
             is_misunderstood: true,

@@ -3,11 +3,12 @@
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use url::Url;
 
+use super::chooser::{Candidate, Entry, entry};
 use super::headers::show;
 use crate::oauth::text;
 use crate::oauth::visitor::Language;
+use crate::smart::client::destination;
 
 #[derive(Template)]
 #[template(
@@ -23,12 +24,15 @@ use crate::oauth::visitor::Language;
 <body>
 <main class="wide">
 <h1>{{ t.title }}</h1>
-<p>{{ t.signed_in_as }} <strong>{{ person }}</strong>. {{ t.returns_to }} <strong>{{ destination }}</strong>.</p>
+<p>{{ t.signed_in_as }} <strong><bdi>{{ person }}</bdi></strong>. {{ t.returns_to }} <strong><bdi>{{ destination }}</bdi></strong>.</p>
+{%- if let Some(patient) = patient %}
+<p>{{ t.patient }} <strong><bdi>{{ patient.title }}</bdi></strong>{% for detail in patient.details %}<br><bdi>{{ detail }}</bdi>{% endfor %}</p>
+{%- endif %}
 <form method="post" action="consent">
 <input type="hidden" name="request" value="{{ request }}">
 {%- if !items.is_empty() %}
 <fieldset aria-describedby="hint">
-<legend><strong>{{ client }}</strong> {{ t.wants }}</legend>
+<legend><strong><bdi>{{ client }}</bdi></strong> {{ t.wants }}</legend>
 {%- for item in items %}
 <div class="choice">
 <input type="checkbox" id="scope-{{ loop.index }}" name="scope" value="{{ item.scope }}" aria-describedby="code-{{ loop.index }}"{% if item.ticked %} checked{% endif %}>
@@ -62,6 +66,7 @@ struct ConsentPage<'a> {
     request: &'a str,
     person: &'a str,
     destination: String,
+    patient: Option<Entry>,
     items: &'a [Item<'a>],
     told: &'a [String],
 }
@@ -86,6 +91,8 @@ pub struct ConsentForm<'a> {
     pub request: &'a str,
     /// Who is asked.
     pub person: &'a str,
+    /// Whom the person has picked.
+    pub patient: Option<&'a Candidate>,
     pub items: Vec<Item<'a>>,
     /// What comes along and cannot be declined by itself, as sentences.
     pub told: Vec<String>,
@@ -101,16 +108,11 @@ pub fn consent(needs: &ConsentForm<'_>) -> Response {
         request: needs.request,
         person: needs.person,
         destination: destination(needs.redirect_uri),
+        patient: needs.patient.map(|patient| entry(patient, &texts.chooser)),
         items: &needs.items,
         told: &needs.told,
     };
     show(StatusCode::OK, &page, Some(needs.redirect_uri))
-}
-
-/// Where the answer goes, as far as a person can judge it: the host, or an app's own scheme.
-fn destination(redirect_uri: &str) -> String {
-    let url = Url::parse(redirect_uri).ok();
-    url.map(|url| url.host_str().unwrap_or(url.scheme()).to_owned()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -128,16 +130,11 @@ mod tests {
             request: "\"x",
             person: "<b>",
             destination: "<b>".into(),
+            patient: Some(Entry { title: "<b>".into(), details: vec!["<i>".into()] }),
             items: &[item],
             told: &["<b>".into()],
         };
         let html = page.render().unwrap();
         assert!(!html.contains("<b>") && !html.contains("<i>") && !html.contains("\"\"x"), "{html}");
-    }
-
-    #[test]
-    fn the_destination_is_the_host_or_the_scheme() {
-        assert_eq!(destination("https://app.example/cb?x=1"), "app.example");
-        assert_eq!(destination("com.example.app:/cb"), "com.example.app");
     }
 }

@@ -22,9 +22,9 @@ use crate::oauth::visitor::Language;
 <body>
 <main>
 <h1>{{ t.title }}</h1>
-<p>{{ t.signed_in_as }} <strong>{{ person }}</strong>.</p>
-<p><strong>{{ client }}</strong> {{ t.wants }}
-{%- if let Some(poc) = poc %} {{ t.launched_by }} <strong>{{ poc }}</strong>.{% endif %}</p>
+<p>{{ t.signed_in_as }} <strong><bdi>{{ person }}</bdi></strong>.</p>
+<p><strong><bdi>{{ client }}</bdi></strong> {{ t.wants }}
+{%- if let Some(poc) = poc %} {{ t.launched_by }} <strong><bdi>{{ poc }}</bdi></strong>.{% endif %}</p>
 <form method="post" action="continue">
 <input type="hidden" name="request" value="{{ request }}">
 <button name="action" value="continue">{{ t.go_on }} {{ person }}</button>

@@ -43,7 +43,7 @@ pub enum Again {
 <main>
 <h1>{{ t.title }}</h1>
 {%- if let Some(client) = client %}
-<p><strong>{{ client }}</strong> {{ t.wants }}</p>
+<p><strong><bdi>{{ client }}</bdi></strong> {{ t.wants }}</p>
 {%- endif %}
 {%- if let Some(message) = message %}
 <p role="alert">{{ message }}</p>

@@ -28,7 +28,7 @@ use crate::oauth::visitor::Language;
 {%- endif %}
 {%- for client in clients %}
 <section aria-labelledby="client-{{ loop.index }}">
-<h2 id="client-{{ loop.index }}">{{ client.name }}</h2>
+<h2 id="client-{{ loop.index }}"><bdi>{{ client.name }}</bdi></h2>
 {%- if !client.may.is_empty() %}
 <p>{{ t.may }}</p>
 <ul>
@@ -50,7 +50,7 @@ use crate::oauth::visitor::Language;
 {%- else %}
 <ul>
 {%- for one in client.uses %}
-<li>{{ t.since }} <time datetime="{{ one.since }}">{{ one.since }}</time>{% if let Some(poc) = one.launched_from %}, {{ t.launched_from }} {{ poc }}{% endif %}</li>
+<li>{{ t.since }} <time datetime="{{ one.since }}">{{ one.since }}</time>{% if let Some(poc) = one.launched_from %}, {{ t.launched_from }} <bdi>{{ poc }}</bdi>{% endif %}</li>
 {%- endfor %}
 </ul>
 {%- endif %}

@@ -118,11 +118,13 @@ async fn redeem(
         ..Entry::default()
     };
     if code.used {
-        grant::revoke(&mut tx, code.grant_id, now).await?;
-        entry.outcome = "refused";
-        entry.detail = Some("a code was used twice: its grant is revoked");
-        store::audit::append(tx.conn(), &entry, now).await?;
-        tx.commit().await?;
+        // Once: who has an old code can send it for ever, and the trail never shrinks.
+        if grant::revoke(&mut tx, code.grant_id, now).await? {
+            entry.outcome = "refused";
+            entry.detail = Some("a code was used twice: its grant is revoked");
+            store::audit::append(tx.conn(), &entry, now).await?;
+            tx.commit().await?;
+        }
         return Err(Refused::Replay.into());
     }
     if code.expires_at <= now {

@@ -289,3 +289,106 @@ async fn the_pages_speak_the_language_the_app_asks_for() {
     let page = browser.authorize(&server, &with(&request, &[("ui_locales", "de")])).await.expect(200);
     assert!(page.text.contains("lang=\"en\""), "{}", page.text);
 }
+
+#[tokio::test]
+async fn a_launch_of_a_system_that_is_shut_out_is_refused() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let request = with(&authorization("app"), &[("scope", "launch patient/*.rs"), ("launch", &launch)]);
+    let mut browser = Browser::default();
+    let page = browser.authorize(&server, &request).await.expect(200);
+    server.write(async |tx, now| store::client::set_enabled(tx, "poc", false, now).await).await;
+    assert_eq!(browser.fill_in(&server, &page, "julie", PASSWORD).await.back_error(), "invalid_request");
+    assert_eq!(browser.authorize(&server, &request).await.back_error(), "invalid_request");
+}
+
+#[tokio::test]
+async fn an_app_that_is_not_registered_for_launches_redeems_none() {
+    let server = Oauth::start().await;
+    let standing = Client { scope: "openid patient/*.rs".into(), ..client("standing", Role::App, AuthMethod::None) };
+    server.write(async |tx, now| store::client::insert(tx, &standing, now).await).await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let request = with(&authorization("standing"), &[("scope", "launch patient/*.rs openid"), ("launch", &launch)]);
+    assert_eq!(Browser::default().authorize(&server, &request).await.back_error(), "invalid_scope");
+}
+
+#[tokio::test]
+async fn whoever_signs_in_must_be_whom_the_app_expects() {
+    let server = Oauth::start().await;
+    let hint = server.tokens("launch openid").await["id_token"].as_str().unwrap().to_owned();
+    let request = with(&authorization("app"), &[("scope", "openid"), ("id_token_hint", &hint)]);
+    let mut browser = Browser::default();
+    assert_eq!(browser.sign_in(&server, &request, "max", PASSWORD).await.back_error(), "login_required");
+    let silent = browser.authorize(&server, &with(&request, &[("prompt", "none")])).await;
+    assert_eq!(silent.back_error(), "login_required");
+    browser.sign_in(&server, &request, "julie", PASSWORD).await.code();
+    browser.authorize(&server, &with(&request, &[("prompt", "none")])).await.code();
+}
+
+#[tokio::test]
+async fn a_request_that_another_sites_page_posts_finds_the_session_and_leaves_other_forms_alone() {
+    let server = Oauth::start().await;
+    let openid = with(&authorization("app"), &[("scope", "openid")]);
+    let mut browser = Browser::default();
+    browser.sign_in(&server, &openid, "julie", PASSWORD).await.code();
+    let (launch, _) = server.launch(|_| {}).await;
+    let other = with(&authorization("app"), &[("scope", "launch patient/*.rs"), ("launch", &launch)]);
+    let form = browser.authorize(&server, &other).await.expect(200);
+    browser.headers = &[("sec-fetch-site", "cross-site")];
+    let cookies = browser.cookies.clone();
+    let silent = with(&openid, &[("prompt", "none")]);
+    let here_again = browser.post(&server, "/authorize", &silent).await.expect(303);
+    assert_eq!((&browser.cookies, here_again.header("cache-control")), (&cookies, "no-store"));
+    let address = here_again.header("location").strip_prefix(ISSUER).unwrap().to_owned();
+    assert!(address.starts_with("/authorize?request_token=") && !address.contains('&'), "{address}");
+    browser.get(&server, &address).await.code();
+    assert_eq!(browser.get(&server, &address).await.expect(400).header("location"), "", "once");
+    let late = browser.post(&server, "/authorize", &silent).await.expect(303);
+    server.clock.advance(Duration::from_secs(61));
+    browser.get(&server, late.header("location").strip_prefix(ISSUER).unwrap()).await.expect(400);
+    browser.headers = &[];
+    let token = form_token(&form);
+    browser.post(&server, "/continue", &[("request", &token), ("action", "continue")]).await.code();
+}
+
+#[tokio::test]
+async fn what_is_posted_from_elsewhere_is_judged_like_any_request_and_kept_in_bounds() {
+    let server = Oauth::start().await;
+    let elsewhere = || Browser { headers: &[("sec-fetch-site", "cross-site")], ..Browser::default() };
+    let go_on = async |request: &[(&str, &str)]| {
+        let mut browser = elsewhere();
+        let sent = browser.post(&server, "/authorize", request).await.expect(303);
+        browser.get(&server, sent.header("location").strip_prefix(ISSUER).unwrap()).await
+    };
+    let good = with(&authorization("app"), &[("scope", "openid")]);
+    assert!(go_on(&good).await.expect(200).text.contains("type=\"password\""));
+    assert_eq!(go_on(&with(&good, &[("aud", "https://evil.example")])).await.back_error(), "invalid_request");
+    assert_eq!(
+        go_on(&with(&good, &[("redirect_uri", "https://evil.example/")])).await.expect(400).header("location"),
+        ""
+    );
+    let long = "x".repeat(17_000);
+    elsewhere().post(&server, "/authorize", &with(&good, &[("foo", &long)])).await.expect(400);
+    for address in ["/authorize?request_token=nonsense", "/authorize?request_token="] {
+        Browser::default().get(&server, address).await.expect(400);
+    }
+    // A form of the pages is no such request, and the other way round.
+    let form = Browser::default().authorize(&server, &good).await.expect(200);
+    let address = format!("/authorize?request_token={}", form_token(&form));
+    Browser::default().get(&server, &address).await.expect(400);
+    let named = with(&good, &[("request_token", "of the app's own")]);
+    Browser::default().authorize(&server, &named).await.expect(200);
+}
+
+#[tokio::test]
+async fn whoever_only_looks_gets_no_code_and_takes_no_launch() {
+    let server = Oauth::start().await;
+    let mut browser = Browser::default();
+    let openid = with(&authorization("app"), &[("scope", "openid")]);
+    browser.sign_in(&server, &openid, "julie", PASSWORD).await.code();
+    let cookies: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let head = Request::head(format!("/authorize?{}", encode(&openid))).header(header::COOKIE, cookies.join("; "));
+    let answer = server.send(head.body(Body::empty()).unwrap()).await.expect(405);
+    assert_eq!(answer.header("location"), "");
+    assert_eq!(server.audited("authorize", "success").await, 1);
+}

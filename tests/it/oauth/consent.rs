@@ -108,6 +108,40 @@ async fn an_app_whose_policy_is_once_asks_again_only_for_more() {
 }
 
 #[tokio::test]
+async fn an_app_that_any_program_could_pass_for_asks_every_time() {
+    let server = server(ConsentPolicy::Never).await;
+    let native = "com.example.app:/cb";
+    let native_app =
+        Client { redirect_uris: vec![REDIRECT.into(), native.into()], ..client("native", Role::App, AuthMethod::None) };
+    server.write(async |tx, now| store::client::insert(tx, &native_app, now).await).await;
+    let mut browser = Browser::default();
+    let openid = with(&authorization("native"), &[("scope", "openid")]);
+    browser.sign_in(&server, &openid, "julie", PASSWORD).await.code();
+    let claimed = with(&openid, &[("redirect_uri", native)]);
+    for _ in 0..2 {
+        let page = browser.authorize(&server, &claimed).await.expect(200);
+        assert!(page.text.contains("action=\"consent\"") && page.text.contains("com.example.app:"), "{}", page.text);
+        let sent = answer(&server, &mut browser, &page, &["openid"], "allow").await.expect(303);
+        assert!(sent.header("location").starts_with("com.example.app:/cb?code="), "{:?}", sent.headers);
+    }
+    let silent = browser.authorize(&server, &with(&claimed, &[("prompt", "none")])).await.expect(303);
+    assert!(silent.header("location").contains("error=consent_required"), "{:?}", silent.headers);
+    browser.authorize(&server, &openid).await.code();
+}
+
+#[tokio::test]
+async fn a_point_of_care_system_asks_people_of_elsewhere_once() {
+    let server = Oauth::start().await;
+    sqlx::query("update user_account set tenant = 0 where name = 'max'").execute(&server.db.pool).await.unwrap();
+    let request = with(&authorization("poc"), &[("scope", "Context.write")]);
+    Browser::default().sign_in(&server, &request, "julie", PASSWORD).await.code();
+    let mut browser = Browser::default();
+    let page = browser.sign_in(&server, &request, "max", PASSWORD).await.expect(200);
+    answer(&server, &mut browser, &page, &["Context.write"], "allow").await.code();
+    browser.authorize(&server, &request).await.code();
+}
+
+#[tokio::test]
 async fn an_app_whose_policy_is_always_asks_every_time() {
     let server = server(ConsentPolicy::Always).await;
     for _ in 0..2 {

@@ -51,6 +51,7 @@ async fn another_person_signs_in_and_the_launch_is_theirs() {
     let page = browser.authorize(&server, &request).await.expect(200);
     let login = press(&server, &mut browser, &page, "other").await.expect(200);
     press(&server, &mut browser, &page, "continue").await.expect(400);
+    browser.fill_in(&server, &page, "julie", PASSWORD).await.expect(400);
     browser.fill_in(&server, &login, "max", PASSWORD).await.code();
     assert_eq!(owner(&server, context.id).await, Some(user_id(&server, "max").await));
 }
@@ -82,6 +83,26 @@ async fn a_launch_that_says_whose_it_is_asks_nothing() {
         let request = with(&authorization("app"), &[("scope", SCOPE), ("launch", &launch), ("prompt", "none")]);
         browser.authorize(&server, &request).await.code();
     }
+}
+
+#[tokio::test]
+async fn what_another_organisations_system_says_of_a_person_is_not_enough() {
+    let server = Oauth::start().await;
+    let mut browser = signed_in(&server, "julie").await;
+    let foreign = |context: &mut ContextRow| {
+        context.tenant = 8;
+        context.owner_named = true;
+        context.owner_identifiers = vec![("urn:licence".into(), "4711".into())];
+    };
+    let (launch, context) = server.launch(foreign).await;
+    let request = with(&authorization("app"), &[("scope", SCOPE), ("launch", &launch)]);
+    let silent = browser.authorize(&server, &with(&request, &[("prompt", "none")])).await;
+    assert_eq!(silent.back_error(), "interaction_required");
+    let page = browser.authorize(&server, &request).await.expect(200);
+    assert!(page.text.contains("The poc"), "where it came from: {}", page.text);
+    assert_eq!(owner(&server, context.id).await, None);
+    press(&server, &mut browser, &page, "continue").await.code();
+    assert_eq!(owner(&server, context.id).await, Some(user_id(&server, "julie").await));
 }
 
 #[tokio::test]

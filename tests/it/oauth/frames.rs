@@ -97,5 +97,7 @@ async fn an_app_may_post_its_request_from_its_own_pages() {
     let request = with(&authorization("app"), &[("scope", "openid")]);
     let headers = &[("sec-fetch-site", "cross-site"), ("origin", "https://app.example")];
     let mut browser = Browser { headers, ..Browser::default() };
-    browser.post(&server, "/authorize", &request).await.expect(200);
+    let taken_up = browser.post(&server, "/authorize", &request).await.expect(303);
+    let page = browser.get(&server, taken_up.header("location").strip_prefix(ISSUER).unwrap()).await.expect(200);
+    assert!(page.text.contains("type=\"password\""), "{}", page.text);
 }

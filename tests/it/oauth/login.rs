@@ -162,7 +162,9 @@ async fn who_cancels_is_sent_back_and_the_form_is_gone() {
     let page = page(&server, &mut browser).await;
     let token = form_token(&page);
     let cancel = [("request", token.as_str()), ("action", "cancel")];
-    assert_eq!(browser.post(&server, "/login", &cancel).await.back_error(), "access_denied");
+    let told = browser.post(&server, "/login", &cancel).await;
+    assert_eq!(told.back_error(), "access_denied");
+    assert_eq!(told.back()["error_description"], "the user did not agree");
     browser.fill_in(&server, &page, "julie", PASSWORD).await.expect(400);
 }
 

@@ -49,6 +49,18 @@ async fn a_person_sees_their_own_apps_in_words() {
 }
 
 #[tokio::test]
+async fn a_name_that_nobody_vetted_stands_beside_its_host() {
+    let server = Oauth::start().await;
+    let dynamic = Client { source: store::client::Source::Dynamic, ..client("growth", Role::App, AuthMethod::None) };
+    server.write(async |tx, now| store::client::insert(tx, &dynamic, now).await).await;
+    tokens(&server, "growth", "julie").await;
+    tokens(&server, "app", "julie").await;
+    let (_, page) = signed_in(&server, "julie").await;
+    assert!(page.text.contains("The growth (app.example)</bdi>"), "{}", page.text);
+    assert!(page.text.contains("The app</bdi>"), "{}", page.text);
+}
+
+#[tokio::test]
 async fn the_page_speaks_french_to_those_who_prefer_it() {
     let server = Oauth::start().await;
     tokens(&server, "app", "julie").await;

@@ -15,6 +15,7 @@ mod logout;
 mod manage;
 mod perimeter;
 mod probes;
+mod races;
 mod recorded;
 mod refresh;
 mod register;
@@ -192,6 +193,7 @@ impl Oauth {
             client("signing", Role::App, AuthMethod::PrivateKeyJwt),
             client("service", Role::Service, AuthMethod::PrivateKeyJwt),
             client("poc", Role::Poc, AuthMethod::PrivateKeyJwt),
+            Client { may_introspect: true, ..client("records", Role::App, AuthMethod::ClientSecretBasic) },
             client("basic-poc", Role::Poc, AuthMethod::ClientSecretBasic),
         ] {
             client.registration().check().unwrap();
@@ -294,7 +296,7 @@ impl Oauth {
 
     /// Whether an access token still works.
     pub async fn is_alive(&self, access_token: &str) -> bool {
-        let header = basic("basic", SECRET);
+        let header = basic("records", SECRET);
         let told = self.post("/introspect", &[("token", access_token)], &[("authorization", &header)]).await;
         told.expect(200).json()["active"] == json!(true)
     }
@@ -406,8 +408,12 @@ pub struct Browser {
 impl Browser {
     async fn send(&mut self, server: &Oauth, request: Request<Body>) -> Answer {
         let (mut parts, body) = request.into_parts();
-        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        parts.headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        // What another site's page posts goes without `Lax` cookies.
+        let is_held_back = parts.method == "POST" && self.headers.contains(&("sec-fetch-site", "cross-site"));
+        if !is_held_back {
+            let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            parts.headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+        }
         parts.headers.insert(header::ACCEPT_LANGUAGE, self.language.parse().unwrap());
         for (name, value) in self.headers {
             parts.headers.insert(*name, value.parse().unwrap());

@@ -61,8 +61,12 @@ async fn probe(server: &Oauth, capability: &str) {
         "launch-ehr" => assert_eq!(granted(EHR).await, EHR),
         "authorize-post" => {
             let request = with(&authorization("app"), &[("scope", "openid")]);
-            let page = Browser::default().post(server, "/authorize", &request).await.expect(200);
-            assert!(page.text.contains("type=\"password\""));
+            let mut browser = Browser::default();
+            let page = browser.post(server, "/authorize", &request).await.expect(200);
+            browser.fill_in(server, &page, "julie", PASSWORD).await.code();
+            browser.headers = &[("sec-fetch-site", "cross-site")];
+            let again = browser.post(server, "/authorize", &request).await.expect(303);
+            browser.get(server, again.header("location").strip_prefix(ISSUER).unwrap()).await.code();
         }
         "client-public" => assert_eq!(tokens_by(server, "none", EHR).await["scope"], EHR),
         "client-confidential-symmetric" => {
@@ -87,8 +91,14 @@ async fn probe(server: &Oauth, capability: &str) {
                 assert_eq!(granted(scope).await, scope);
             }
         }
-        // A launch that begins at the app has a file of tests of its own.
-        other => assert!(other.contains("-standalone"), "no probe for {other}"),
+        // What is picked there, and how it ends, has a file of tests of its own.
+        "launch-standalone" | "context-standalone-patient" | "context-standalone-encounter" => {
+            let scope = "launch/patient launch/encounter patient/*.rs";
+            let request = with(&authorization("app"), &[("scope", scope)]);
+            let page = Browser::default().sign_in(server, &request, "julie", PASSWORD).await.expect(200);
+            assert!(page.text.contains("Which patient?"), "{}", page.text);
+        }
+        other => panic!("no probe for {other}"),
     }
 }
 

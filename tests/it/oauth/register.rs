@@ -149,6 +149,7 @@ async fn metadata_that_cannot_be_kept_to_are_refused_and_cost_nothing() {
         (changed("redirect_uris", json!(["http://app.example/cb"])), "invalid_redirect_uri"),
         (changed("redirect_uris", json!(["https://app.example/cb#é\"\\"])), "invalid_redirect_uri"),
         (changed("redirect_uris", json!(["http://127.0.0.1:*"])), "invalid_redirect_uri"),
+        (changed("redirect_uris", json!(["com.evil.app://hospital.example/cb"])), "invalid_redirect_uri"),
         (changed("redirect_uris", json!("https://app.example/cb")), "invalid_client_metadata"),
         (changed("redirect_uris", json!(vec![REDIRECT; 21])), "invalid_client_metadata"),
         (changed("token_endpoint_auth_method", json!("client_secret_post")), "invalid_client_metadata"),
@@ -156,6 +157,10 @@ async fn metadata_that_cannot_be_kept_to_are_refused_and_cost_nothing() {
         (changed("grant_types", json!(["implicit"])), "invalid_client_metadata"),
         (changed("response_types", json!(["token"])), "invalid_client_metadata"),
         (changed("client_name", json!("a\0b")), "invalid_client_metadata"),
+        (changed("client_name", json!("Growth\u{202e}")), "invalid_client_metadata"),
+        (changed("client_name", json!("Gro\u{200b}wth")), "invalid_client_metadata"),
+        (changed("client_name", json!("Growth\u{2028}")), "invalid_client_metadata"),
+        (changed("client_name", json!("Growth (hospital.example)")), "invalid_client_metadata"),
         (changed("scope", json!("system/*.rs")), "invalid_client_metadata"),
         (changed("scope", json!("patient/Observation.rs?bogus=1 patient/*.rs?_tag=x")), "invalid_client_metadata"),
         (changed("software_statement", json!("a.b.c")), "unapproved_software_statement"),
@@ -206,6 +211,50 @@ async fn an_app_that_nobody_vetted_cannot_make_this_server_redirect_before_a_per
     // Signed in: the person is asked again, nothing is sent back in silence.
     let page = browser.authorize(&server, &request).await;
     agree(&server, &mut browser, &page).await.code();
+}
+
+#[tokio::test]
+async fn a_point_of_care_system_that_nobody_vetted_asks_each_time() {
+    let server = Oauth::start_with(ON).await;
+    let token = leave(&server, Role::Poc, 1).await;
+    let mut metadata = app();
+    metadata.as_object_mut().unwrap().remove("token_endpoint_auth_method");
+    let told = register(&server, &token, &metadata).await.expect(201).json();
+    assert_eq!(told["grant_types"], json!(["authorization_code", "refresh_token"]), "it has a secret: it cannot sign");
+    let client_id = told["client_id"].as_str().unwrap();
+    sqlx::query("update user_account set tenant = 0 where name = 'max'").execute(&server.db.pool).await.unwrap();
+    for name in ["julie", "max"] {
+        let mut browser = Browser::default();
+        let openid = with(&authorization("app"), &[("scope", "openid")]);
+        browser.sign_in(&server, &openid, name, PASSWORD).await.code();
+        let request = with(&authorization(client_id), &[("scope", "Context.write")]);
+        for _ in 0..2 {
+            let page = browser.authorize(&server, &request).await.expect(200);
+            assert!(page.text.contains("Growth (app.example)"), "{}", page.text);
+            agree(&server, &mut browser, &page).await.code();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_grant_type_that_its_proof_does_not_allow_is_not_registered() {
+    let server = Oauth::start_with(ON).await;
+    let token = leave(&server, Role::Poc, 1).await;
+    let asked = changed("grant_types", json!(["client_credentials"]));
+    for method in [json!("client_secret_basic"), Value::Null] {
+        let mut metadata = asked.clone();
+        metadata["token_endpoint_auth_method"] = method;
+        refused(register(&server, &token, &metadata).await, 400, "invalid_client_metadata");
+    }
+    let mut signing = asked;
+    signing["token_endpoint_auth_method"] = json!("private_key_jwt");
+    signing["jwks"] = json!({ "keys": [CLIENT_KEY.1] });
+    let told = register(&server, &token, &signing).await.expect(201).json();
+    let client_id = told["client_id"].as_str().unwrap();
+    assert!(told["grant_types"].as_array().unwrap().contains(&json!("client_credentials")), "{told}");
+    let proof = assertion(&server, client_id, &json!({}));
+    let fields = [vec![("grant_type", "client_credentials"), ("scope", "system/*.rs")], signed(&proof).to_vec()];
+    server.token(&fields.concat()).await.expect(200);
 }
 
 #[tokio::test]

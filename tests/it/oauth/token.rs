@@ -249,6 +249,9 @@ async fn everything_of_a_grant_dies_with_its_context() {
     let (launch, context) = server.launch(|_| {}).await;
     let code = server.code("app", &launch, FULL).await;
     let pending = server.code("app", &launch, FULL).await;
+    let online = server.code("app", &launch, "launch patient/*.rs online_access").await;
+    let online = server.exchange("app", &online).await.expect(200).json();
+    let online = server.token(&refresh_of(&online)).await.expect(200).json();
     let tokens = server.exchange("app", &code).await.expect(200).json();
     server
         .write(async |tx, now| {
@@ -256,8 +259,10 @@ async fn everything_of_a_grant_dies_with_its_context() {
             store::grant::revoke_by_context(tx, context.id, now).await
         })
         .await;
-    assert!(!server.is_alive(access_of(&tokens)).await);
-    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+    for tokens in [&tokens, &online] {
+        assert!(!server.is_alive(access_of(tokens)).await);
+        server.token(&refresh_of(tokens)).await.refused(400, "invalid_grant");
+    }
     server.exchange("app", &pending).await.refused(400, "invalid_grant");
 }
 
@@ -293,7 +298,7 @@ async fn a_disabled_user_or_client_ends_what_was_granted() {
 async fn introspection_repeats_everything_the_token_response_told() {
     let server = Oauth::start().await;
     let tokens = server.tokens(FULL).await;
-    let header = basic("basic", SECRET);
+    let header = basic("records", SECRET);
     let fields = [("token", access_of(&tokens))];
     let told = server.post("/introspect", &fields, &[("authorization", &header)]).await.expect(200);
     assert_eq!(told.header("cache-control"), "no-store");
@@ -317,13 +322,15 @@ async fn introspection_repeats_everything_the_token_response_told() {
 async fn what_is_no_live_access_token_is_inactive_and_strangers_are_told_nothing() {
     let server = Oauth::start().await;
     let tokens = server.tokens(FULL).await;
-    let header = basic("basic", SECRET);
+    let header = basic("records", SECRET);
     for token in ["nonsense", "a.b.c", tokens["refresh_token"].as_str().unwrap(), tokens["id_token"].as_str().unwrap()]
     {
         let told =
             server.post("/introspect", &[("token", token)], &[("authorization", &header)]).await.expect(200).json();
         assert_eq!(told, json!({"active": false}), "{token}");
     }
+    let told = server.post("/introspect", &[("token", "x")], &[("authorization", &header)]).await.expect(200);
+    assert_eq!(told.header("cache-control"), "no-store");
     let fields = [("token", access_of(&tokens))];
     server.post("/introspect", &fields, &[]).await.refused(401, "invalid_client");
     let bad = server.post("/introspect", &fields, &[("authorization", "Bearer nonsense")]).await.expect(401);
@@ -356,9 +363,9 @@ async fn a_bearer_token_tells_of_its_own_grant_and_a_resource_servers_of_others(
         assert_eq!(ask(&one, &bearer).await, json!({"active": false}), "{client}");
     }
     let resource_server =
-        Client { may_introspect: true, ..client("records", Role::Service, AuthMethod::PrivateKeyJwt) };
+        Client { may_introspect: true, ..client("laboratory", Role::Service, AuthMethod::PrivateKeyJwt) };
     server.write(async |tx, now| store::client::insert(tx, &resource_server, now).await).await;
-    assert_eq!(ask(&one, &server.system_token("records").await).await["active"], json!(true));
+    assert_eq!(ask(&one, &server.system_token("laboratory").await).await["active"], json!(true));
 }
 
 #[tokio::test]
@@ -376,7 +383,49 @@ async fn an_organisation_is_told_nothing_of_another_ones_tokens() {
     let code = browser.sign_in(&server, &request, "guest", PASSWORD).await.code();
     let foreign = server.exchange("app", &code).await.expect(200).json();
     assert_eq!(ask(&foreign, assertion(&server, "poc", &json!({}))).await, json!(false));
-    assert_eq!(ask(&foreign, assertion(&server, "service", &json!({}))).await, json!(true));
+    assert_eq!(ask(&foreign, assertion(&server, "service", &json!({}))).await, json!(false));
+    let openid = with(&authorization("app"), &[("scope", "openid")]);
+    let code = Browser::default().sign_in(&server, &openid, "julie", PASSWORD).await.code();
+    let outside = server.exchange("app", &code).await.expect(200).json();
+    assert_eq!(ask(&outside, assertion(&server, "poc", &json!({}))).await, json!(false), "of no launch");
+}
+
+#[tokio::test]
+async fn to_prove_who_one_is_does_not_make_one_a_resource_server() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens(FULL).await;
+    let ask = async |client: &str, token: &Value| {
+        let header = basic(client, SECRET);
+        server
+            .post("/introspect", &[("token", access_of(token))], &[("authorization", &header)])
+            .await
+            .expect(200)
+            .json()
+    };
+    assert_eq!(ask("basic", &tokens).await, json!({"active": false}), "another app's");
+    assert_eq!(ask("records", &tokens).await["active"], json!(true), "it is registered to introspect");
+    let (launch, _) = server.launch(|_| {}).await;
+    let code = server.code("basic", &launch, "launch patient/*.rs").await;
+    let header = basic("basic", SECRET);
+    let own = server.post("/token", &exchange(&code), &[("authorization", &header)]).await.expect(200).json();
+    assert_eq!(ask("basic", &own).await["active"], json!(true), "its own");
+    assert_eq!(ask("basic-poc", &own).await["active"], json!(true), "of a launch within the organisation");
+    let proof = assertion(&server, "signing", &json!({}));
+    let fields = [vec![("token", access_of(&tokens))], signed(&proof).to_vec()];
+    let told = server.post("/introspect", &fields.concat(), &[]).await.expect(200).json();
+    assert_eq!(told, json!({"active": false}));
+}
+
+#[tokio::test]
+async fn a_used_code_that_is_sent_again_and_again_is_written_down_once() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let code = server.code("app", &launch, "launch patient/*.rs").await;
+    server.exchange("app", &code).await.expect(200);
+    for _ in 0..3 {
+        server.exchange("app", &code).await.refused(400, "invalid_grant");
+    }
+    assert_eq!(server.audited("token", "refused").await, 1);
 }
 
 #[tokio::test]
@@ -442,4 +491,56 @@ async fn a_sweep_removes_only_what_can_never_be_used_again() {
     assert_eq!(sofa::oauth::sweep(&server.engine.pool, server.clock.now()).await.unwrap(), 1);
     server.token(&refresh_of(&old)).await.refused(400, "invalid_grant");
     server.token(&refresh_of(&young)).await.expect(200);
+}
+
+#[tokio::test]
+async fn of_two_exchanges_at_once_one_gets_tokens_and_they_end() {
+    let server = Oauth::start().await;
+    let (launch, _) = server.launch(|_| {}).await;
+    let code = server.code("app", &launch, "launch patient/*.rs offline_access").await;
+    let answers = futures_util::future::join_all((0..4).map(|_| server.exchange("app", &code))).await;
+    let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!((good.len(), bad.len()), (1, 3));
+    for answer in bad {
+        answer.refused(400, "invalid_grant");
+    }
+    let tokens = good[0].json();
+    assert!(!server.is_alive(access_of(&tokens)).await, "one of the holders of the code is a thief");
+    server.token(&refresh_of(&tokens)).await.refused(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_refresh_says_all_that_a_token_response_must() {
+    let server = Oauth::start().await;
+    let tokens = server.tokens("launch patient/*.rs offline_access").await;
+    let renewed = server.token(&refresh_of(&tokens)).await.expect(200);
+    assert_eq!((renewed.header("cache-control"), renewed.header("pragma")), ("no-store", "no-cache"));
+    let renewed = renewed.json();
+    assert_eq!((&renewed["token_type"], &renewed["expires_in"]), (&json!("Bearer"), &json!(3600)));
+    assert_eq!(renewed["scope"], tokens["scope"]);
+    assert!(server.is_alive(access_of(&renewed)).await);
+}
+
+#[tokio::test]
+async fn what_else_a_launch_is_about_is_granted_only_where_it_is_delivered() {
+    let server = Oauth::start().await;
+    let asking = Client {
+        scope: "launch launch/imagingstudy launch/questionnaire patient/*.rs".into(),
+        ..client("asking", Role::App, AuthMethod::None)
+    };
+    server.write(async |tx, now| store::client::insert(tx, &asking, now).await).await;
+    for (context, scope) in [
+        (vec!["ImagingStudy/i-1".to_owned()], "launch launch/imagingstudy patient/*.rs"),
+        (vec!["Questionnaire/q-1".to_owned()], "launch launch/questionnaire patient/*.rs"),
+        (vec!["ImagingStudy/i-1".to_owned(), "ImagingStudy/i-2".to_owned()], "launch launch/imagingstudy patient/*.rs"),
+        (Vec::new(), "launch patient/*.rs"),
+    ] {
+        let (launch, _) = server.launch(|row| row.fhir_context = context.clone()).await;
+        let code = server.code("asking", &launch, &asking.scope).await;
+        let reply = server.exchange("asking", &code).await.expect(200).json();
+        assert_eq!(reply["scope"], scope);
+        let told: Vec<_> = context.iter().map(|reference| json!({ "reference": reference })).collect();
+        let expected = if told.is_empty() { Value::Null } else { json!(told) };
+        assert_eq!(reply.get("fhirContext").cloned().unwrap_or_default(), expected);
+    }
 }

@@ -7,6 +7,7 @@ use url::Url;
 use super::answer::Answer;
 
 /// Keeps cookies and follows pages until it leaves the server.
+#[derive(Clone)]
 pub struct Browser {
     http: reqwest::Client,
     cookies: BTreeMap<String, String>,

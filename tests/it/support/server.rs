@@ -90,6 +90,16 @@ impl TestServer {
         (own, engine)
     }
 
+    /// Another server on the same database, so with the same keys, but with an issuer and a FHIR base of its own. Returns
+    /// that base; it stops with this server.
+    pub async fn neighbour(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let options = Options { without_workers: true, ..Options::default() };
+        run(&options, &url, listener, &self.db, Arc::new(SystemClock), &self.running).await;
+        format!("{url}/fhir")
+    }
+
     /// Moves the manual clock forward.
     pub fn advance(&self, by: Duration) {
         self.manual.as_ref().expect("Options::manual_clock").advance(by);
