@@ -20,9 +20,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::authorize::{AuthorizationRequest, Occasion, Refusal, check_app, explained, grantable, outside_a_launch};
+use super::authorize::{AuthorizationRequest, check_app, explained};
 use super::consent::{self, Agreement};
+use super::grantable::{Occasion, grantable, outside_a_launch};
 use super::picker::{Choice, is_open_to, may_have_shared};
+use super::recipient::Refusal;
 use super::{OauthState, launch_values, picked_values};
 use crate::access::Rules;
 use crate::config::Context as OwnerRules;

@@ -26,10 +26,11 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::OauthState;
-use super::authorize::{AuthorizationRequest, Refusal};
+use super::authorize::AuthorizationRequest;
 use super::flow::{self, Flow};
 use super::form::Parameters;
 use super::page::{self, Candidate, ConsentForm, Item, Problem};
+use super::recipient::Refusal;
 use super::visitor::{Visitor, record};
 use crate::config::ConsentPolicy;
 use crate::smart::client::may_be_claimed;

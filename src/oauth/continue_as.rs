@@ -17,11 +17,11 @@ use axum::routing::post;
 use bytes::Bytes;
 
 use super::OauthState;
-use super::authorize::Refusal;
 use super::flow::{self, Flow};
 use super::form::Parameters;
 use super::login;
 use super::page::{self, ContinueAs, Problem};
+use super::recipient::Refusal;
 use super::visitor::Visitor;
 use crate::store::flow::Step;
 

@@ -22,12 +22,13 @@ use serde_json::Value;
 use time::Duration;
 
 use super::approval::{self, Approval, Judged, SignedIn};
-use super::authorize::{self, AuthorizationRequest, Recipient, Refusal, find_client};
+use super::authorize::{AuthorizationRequest, find_client};
 use super::consent::{self, Agreement};
 use super::form::Parameters;
 use super::logout::After;
 use super::page::{self, Problem};
 use super::picker::Pick;
+use super::recipient::{self, Recipient, Refusal};
 use super::visitor::Visitor;
 use super::{OauthState, continue_as, cookie, picker, session};
 use crate::id::{random_token, token_digest};
@@ -281,7 +282,7 @@ pub async fn go_on(state: &OauthState, visitor: &Visitor, mut flow: Flow) -> Res
 /// Tells the app that it was refused, and uses the form up.
 pub async fn refuse(state: &OauthState, visitor: &Visitor, flow: &Flow, refusal: &Refusal) -> Response {
     match end(state, flow).await {
-        Ok(true) => authorize::refuse(state, visitor, &flow.recipient, refusal, Some(flow.signed_in.user.id)).await,
+        Ok(true) => recipient::refuse(state, visitor, &flow.recipient, refusal, Some(flow.signed_in.user.id)).await,
         Ok(false) => page::problem(visitor.language, Problem::FormGone),
         Err(error) => page::problem(visitor.language, unavailable(&error)),
     }

@@ -19,12 +19,13 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::authorize::{AuthorizationRequest, Recipient, Refusal, refuse};
+use super::authorize::AuthorizationRequest;
 use super::flow::{self, Flow, Purpose};
 use super::form::Parameters;
 use super::local::Pending;
 use super::page::{self, Again, Login, Problem};
 use super::password::Asker;
+use super::recipient::{Recipient, Refusal, refuse};
 use super::session::{self, SignedInUpstream, Started};
 use super::throttle::{self, Attempt, Closed};
 use super::visitor::{Visitor, record};

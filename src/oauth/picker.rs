@@ -28,10 +28,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::OauthState;
-use super::authorize::Refusal;
 use super::flow::{self, Flow};
 use super::form::Parameters;
 use super::page::{self, Candidate, Chooser, Problem};
+use super::recipient::Refusal;
 use super::visitor::Visitor;
 use crate::access::audit::Trail;
 use crate::access::rules::{may_reach_all, own_patient};

@@ -23,11 +23,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::OauthState;
-use super::authorize::Recipient;
 use super::form::Parameters;
 use super::local::{self, Pending};
 use super::login::{self, NotSignedIn, Waits};
 use super::page::{self, Again, Enrol, Problem};
+use super::recipient::Recipient;
 use super::throttle::Attempt;
 use super::visitor::Visitor;
 use crate::id::token_digest;

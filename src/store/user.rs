@@ -27,6 +27,8 @@ const INSERT: &str =
   values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)";
 const INSERT_IDENTIFIERS: &str = "insert into user_identifier (user_id, system, value)
   select $1, * from unnest($2::text[], $3::text[]) on conflict do nothing";
+const HOLD: &str = "select enabled from user_account where id = $1 for share";
+const LOCK: &str = "select 1 from user_account where id = $1 for no key update";
 const DELETE_IDENTIFIERS: &str = "delete from user_identifier where user_id = $1";
 const UPDATE: &str = "update user_account set name = $2, canonical_name = $3, password_hash = $4, display_name = $5,
     tenant = $6, fhir_user = $7, enabled = $8, source = $9, must_change = $10, second_factor = $11, updated_at = $12
@@ -291,6 +293,18 @@ pub async fn delete(tx: &mut Tx, id: Uuid) -> Result<bool> {
     Ok(sqlx::query(DELETE).bind(id).execute(tx.conn()).await?.rows_affected() == 1)
 }
 
+/// Keeps an account as it is until this transaction ends. `false` when there is none, or it is disabled.
+pub async fn hold(tx: &mut Tx, id: Uuid) -> Result<bool> {
+    let enabled: Option<bool> = sqlx::query_scalar(HOLD).bind(id).fetch_optional(tx.conn()).await?;
+    Ok(enabled == Some(true))
+}
+
+/// Waits for those who hold the account, and lets nobody else hold it until this transaction ends.
+pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<()> {
+    sqlx::query(LOCK).bind(id).execute(tx.conn()).await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,19 +332,4 @@ mod tests {
             assert_ne!(canonical_name(one), canonical_name(other));
         }
     }
-}
-
-const HOLD: &str = "select enabled from user_account where id = $1 for share";
-const LOCK: &str = "select 1 from user_account where id = $1 for no key update";
-
-/// Keeps an account as it is until this transaction ends. `false` when there is none, or it is disabled.
-pub async fn hold(tx: &mut Tx, id: Uuid) -> Result<bool> {
-    let enabled: Option<bool> = sqlx::query_scalar(HOLD).bind(id).fetch_optional(tx.conn()).await?;
-    Ok(enabled == Some(true))
-}
-
-/// Waits for those who hold the account, and lets nobody else hold it until this transaction ends.
-pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<()> {
-    sqlx::query(LOCK).bind(id).execute(tx.conn()).await?;
-    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use serde_json::{Value, json};
+use sofa::id::token_digest;
 use sofa::store::client::{AuthMethod, Client, Role};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -141,8 +142,10 @@ async fn a_person_signs_in_and_out_with_another_makers_provider() {
     let julie = server.user_known_as("julie", 7, &[JULIE]).await;
     let redirect_uris = vec![format!("{}/landed", server.url)];
     let scope = "launch openid patient/*.rs".to_owned();
-    let usual = unregistered("app", Role::App, 0, AuthMethod::None);
-    server.register(&Client { redirect_uris, scope, ..usual }).await;
+    // With a secret: of a public app of this device people are asked every time.
+    let usual = unregistered("app", Role::App, 0, AuthMethod::ClientSecretBasic);
+    let secret_digest = Some(token_digest("secret"));
+    server.register(&Client { redirect_uris, scope, secret_digest, ..usual }).await;
     let mut browser = Browser::start(&program).await;
     let tab = browser.open("about:blank").await;
     let mut person = Person { browser, tab, server: &server };

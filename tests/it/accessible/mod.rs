@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sofa::config::ConsentPolicy;
+use sofa::id::token_digest;
 use sofa::store;
 use sofa::store::client::{AuthMethod, Client, Role};
 use sofa::store::user::{FactorRule, User};
@@ -123,7 +124,9 @@ async fn every_page_works_by_the_keyboard_alone_and_has_no_barrier() {
             consent: ConsentPolicy::Once,
             redirect_uris: vec![format!("{}/landed", server.url)],
             scope: format!("launch {SCOPE}"),
-            ..unregistered("app", Role::App, 0, AuthMethod::None)
+            // With a secret: of a public app of this device people are asked every time.
+            secret_digest: Some(token_digest("secret")),
+            ..unregistered("app", Role::App, 0, AuthMethod::ClientSecretBasic)
         };
         server.register(&app).await;
         let mut browser = Browser::start(&program).await;
